@@ -1,0 +1,71 @@
+import type { DriverDescription, DriverResult } from "../model/driver.ts"
+import type { ResourceEvent } from "../model/event.ts"
+import type { Fault } from "../model/fault.ts"
+import type { JsonObject } from "../model/json.ts"
+import type { UnwrittenLogLine } from "../model/log.ts"
+import type { Resource } from "../model/resource.ts"
+
+/**
+ * The host side of drivers, as the engine sees it: which drivers there are, and one attempt of one of them. How a
+ * driver is loaded, contained and ended is hidden behind it.
+ *
+ * Protocol: `start` it once; it answers `find`, `listening` and `run` from then on, and calls `onChange` listeners
+ * after each change of what they answer. A hash that `find` answered stays runnable until no attempt uses it, also
+ * when a newer one took its place. Dispose it after the last attempt has settled; attempts that still run are ended.
+ */
+export interface DriverHost extends AsyncDisposable {
+  /** Loads what is in the folder and watches it. Resolves when everything there is loaded, or is a fault. */
+  start(): Promise<void>
+  /** The driver of this name that serves now. */
+  find(name: string): DriverDescription | undefined
+  /** The drivers that reconcile this kind when no pipeline is named, ordered by name. */
+  listening(kind: string): readonly DriverDescription[]
+  /** All drivers that serve now, ordered by name. */
+  list(): readonly DriverDescription[]
+  /** What is wrong in the drivers folder now. */
+  faults(): readonly Fault[]
+  onChange(listener: () => void): void
+  /**
+   * Runs one attempt to its end. Never rejects: a throw, an exit, a crash, a bad result or an abort are a result with
+   * `success: false` and a message that says which. It settles only when every process the attempt started is gone
+   * and every line it logged was handed to `log` and acknowledged.
+   */
+  run(attempt: Attempt): Promise<DriverResult>
+}
+
+/** One attempt and all that its driver gets to see. */
+export interface Attempt {
+  readonly driver: { readonly name: string; readonly hash: string }
+  readonly runId: string
+  readonly runCreatedAt: string
+  readonly pipelineName?: string
+  readonly stepId: string
+  readonly attempt: number
+  readonly token: string
+  readonly event: ResourceEvent
+  readonly resource: Resource
+  readonly input: JsonObject
+  readonly metadata: JsonObject
+  readonly results: { readonly [stepId: string]: DriverResult }
+  /** The run's folder on this host; made when it is missing. */
+  readonly workspace: string
+  /**
+   * Aborting ends the attempt: `ctx.signal` aborts and child processes get SIGTERM; after `graceMs` all that is left
+   * is killed. The abort's reason is an {@link AttemptAbort}.
+   */
+  readonly signal: AbortSignal
+  readonly graceMs: number
+  /** Takes lines in order; resolves when they are durable. Never rejects. */
+  readonly log: (lines: readonly UnwrittenLogLine[]) => Promise<void>
+}
+
+/** Why an attempt was ended from outside. Its message is the result's message. */
+export class AttemptAbort extends Error {
+  readonly reason: "timeout" | "cancelled" | "shutdown" | "fenced"
+
+  constructor(reason: AttemptAbort["reason"], message: string) {
+    super(message)
+    this.name = "AttemptAbort"
+    this.reason = reason
+  }
+}

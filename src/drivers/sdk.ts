@@ -1,0 +1,110 @@
+/**
+ * What `import { defineDriver } from "conveyor"` gives a driver. This file stands alone: the host writes it beside
+ * people's drivers, so that editors and type checkers find it.
+ */
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+
+/** What a driver says at the end of an attempt. Returning nothing means `{ success: true }`. */
+export interface DriverResult {
+  readonly success: boolean
+  readonly message?: string
+  /** Reaches later steps as `ctx.results.<step>.data`. */
+  readonly data?: Json
+}
+
+/** Any Standard Schema (valibot, zod, arktype, …): checks and types a step's `with`. */
+export interface InputSchema<Output> {
+  readonly "~standard": {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => InputResult<Output> | Promise<InputResult<Output>>
+    readonly types?: { readonly input: unknown; readonly output: Output } | undefined
+  }
+}
+export type InputResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly InputIssue[] }
+export interface InputIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+export interface Resource {
+  readonly id: string
+  readonly name: string
+  /** Its kind: the name of its resource definition. */
+  readonly resource: string
+  readonly pipeline?: string
+  readonly version: number
+  /** Its own metadata, over the pipeline's, with the results of earlier steps as `driverresults`. */
+  readonly metadata: { readonly [key: string]: Json }
+  readonly spec: Json
+}
+
+export interface ExecOptions {
+  /** Relative to the workspace. Default: the workspace. */
+  readonly cwd?: string
+  /** Added to the host's environment. */
+  readonly env?: { readonly [name: string]: string | undefined }
+  /** Written to the command's standard input, which is closed then. */
+  readonly stdin?: string
+  /** Keep what it prints out of the log (it is still in the result). Default false. */
+  readonly quiet?: boolean
+  /** Answer a non-zero exit code instead of throwing. Default false. */
+  readonly allowFailure?: boolean
+}
+
+export interface ExecResult {
+  /** 128 + n when signal n ended it, as in a shell. */
+  readonly exitCode: number
+  /** The last 1 MiB of what it printed. */
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface DriverContext<Input = unknown> {
+  readonly resource: Resource
+  readonly event: "create" | "update" | "delete"
+  /** The step's `with`, checked by the driver's `input`. */
+  readonly input: Input
+  /** The pipeline's metadata, the same for all its steps. */
+  readonly metadata: { readonly [key: string]: Json }
+  /** Results of the steps this one comes after, by step id. */
+  readonly results: { readonly [stepId: string]: DriverResult }
+  readonly run: { readonly id: string; readonly pipeline?: string; readonly createdAt: string }
+  readonly step: { readonly id: string; readonly driver: string }
+  /** Counts from 1. */
+  readonly attempt: number
+  /**
+   * Names this attempt to the outside world: unique among all attempts. Give it to services that fence or dedupe.
+   */
+  readonly token: string
+  /** An absolute path: the folder all steps of this run on this host share. */
+  readonly workspace: string
+  /** Aborts when the attempt must end (timeout, cancel, the host's stop). Children are ended for you. */
+  readonly signal: AbortSignal
+  /** Writes one line per line of text. The promise is for those who must know that it is on disk. */
+  log(message: string): Promise<void>
+  /**
+   * Runs a command in its own process group, its output going to the log line by line. Throws when it cannot start
+   * or its exit code is not 0. None of its processes outlives the attempt.
+   */
+  exec(command: readonly [string, ...string[]], options?: ExecOptions): Promise<ExecResult>
+}
+
+export interface Driver<Input = unknown> {
+  /** Default: the file's name without its ending. */
+  readonly name?: string
+  /** The kinds it reconciles when a resource names no pipeline; `*` is every kind. Default: none. */
+  readonly resources?: readonly string[]
+  readonly input?: InputSchema<Input>
+  reconcile(
+    ctx: DriverContext<Input>,
+  ): DriverResult | undefined | void | Promise<DriverResult | undefined | void>
+}
+
+/** Says that this is a driver, and types it. Returns what it is given. */
+export function defineDriver<Input = unknown>(driver: Driver<Input>): Driver<Input> {
+  return driver
+}

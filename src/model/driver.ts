@@ -1,0 +1,50 @@
+import * as v from "valibot"
+import { type Json, jsonSchema } from "./json.ts"
+
+/**
+ * What a driver says at the end of an attempt. `data` is whatever later steps need; it reaches them as
+ * `ctx.results.<step>` and as `driverresults.<driver>` in the resource's metadata.
+ */
+export interface DriverResult {
+  readonly success: boolean
+  readonly message: string
+  readonly data?: Json
+}
+
+/**
+ * Reads a driver's answer: nothing is success, and a missing `message` is empty. Anything else that is not a driver
+ * result is refused, so that a typo (`sucess`) cannot pass for one.
+ */
+export const driverResultSchema = v.pipe(
+  v.nullish(
+    v.object({ success: v.boolean(), message: v.optional(v.string(), ""), data: v.optional(jsonSchema) }),
+    {
+      success: true,
+    },
+  ),
+  v.transform(
+    (result): DriverResult => ({
+      success: result.success,
+      message: result.message ?? "",
+      ...(result.data === undefined ? {} : { data: result.data }),
+    }),
+  ),
+)
+
+/** A driver as the store and the API show it: what can be said of it without running it. */
+export interface DriverDescription {
+  readonly name: string
+  /** Identity of its content: SHA-256 in hex of the bundle, or of an executable's bytes. */
+  readonly hash: string
+  /** The kinds it reconciles when a resource names no pipeline; `*` is every kind. */
+  readonly resources: readonly string[]
+  /** `module`: a bundle in a worker; `legacy`: a module with the older `Reconcile`; `executable`: a process. */
+  readonly type: "module" | "legacy" | "executable"
+  /** The file relative to the drivers folder; `builtin` for a driver that came inside the executable. */
+  readonly source: string
+}
+
+/** Does a driver that listens for these kinds listen for this one? */
+export function listensFor(resources: readonly string[], kind: string): boolean {
+  return resources.includes(kind) || resources.includes("*")
+}

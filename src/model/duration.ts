@@ -1,0 +1,52 @@
+import * as v from "valibot"
+
+const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const part = /(\d+(?:\.\d+)?)(ms|s|m|h|d)/y
+
+/** The longest duration: what `setTimeout` and a person still understand. About 24 days. */
+export const durationMsMax = 2 ** 31 - 1
+
+/**
+ * Milliseconds of a duration like `500ms`, `10m` or `1h30m`; undefined when it is not one or is longer than
+ * {@link durationMsMax}.
+ */
+export function parseDuration(text: string): number | undefined {
+  let total = 0
+  part.lastIndex = 0
+  while (part.lastIndex < text.length) {
+    const match = part.exec(text)
+    if (match === null) return undefined
+    total += Number(match[1]) * units[match[2] as keyof typeof units]
+  }
+  return text !== "" && total <= durationMsMax ? Math.round(total) : undefined
+}
+
+/** A duration as people write it: `0ms`, `1.5s`, `2m 5s`, `1h 3m`. For people, not for {@link parseDuration}. */
+export function formatDuration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)}ms`
+  if (ms < 60_000) return `${(ms / 1_000).toFixed(1)}s`
+  const seconds = Math.round(ms / 1_000)
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m ${seconds % 60}s`
+  return `${Math.floor(seconds / 3_600)}h ${Math.floor((seconds % 3_600) / 60)}m`
+}
+
+const durationRule = 'Expected a duration such as "500ms", "10m" or "1h30m"'
+
+/** Parses a duration to milliseconds; a plain number is taken as milliseconds already. */
+export const durationSchema = v.union(
+  [
+    v.pipe(v.number(), v.minValue(0, durationRule), v.maxValue(durationMsMax, durationRule)),
+    v.pipe(
+      v.string(),
+      v.rawTransform(({ dataset, addIssue, NEVER }) => {
+        const ms = parseDuration(dataset.value)
+        if (ms === undefined) {
+          addIssue({ message: durationRule })
+          return NEVER
+        }
+        return ms
+      }),
+    ),
+  ],
+  durationRule,
+)

@@ -1,0 +1,114 @@
+import type { DriverResult } from "./driver.ts"
+import type { ResourceEvent } from "./event.ts"
+import type { PipelineStep } from "./pipeline.ts"
+
+/*
+ * A run:
+ *                      ┌──────────────► cancelled
+ *   pending ──► running ──► succeeded
+ *                      └──► failed
+ */
+export const runStatuses = ["pending", "running", "succeeded", "failed", "cancelled"] as const
+export type RunStatus = (typeof runStatuses)[number]
+
+interface RunIdentity {
+  /** A UUIDv7: sorts by the time it was made. */
+  readonly runId: string
+  readonly event: ResourceEvent
+  readonly resource: { readonly type: string; readonly name: string; readonly version: number }
+  /** The pipeline revision it is pinned to; absent for a resource without a pipeline. */
+  readonly pipeline?: { readonly name: string; readonly hash: string }
+  /** Without a pipeline: one step for each driver that listened for the kind when the run was planned first. */
+  readonly steps?: readonly PipelineStep[]
+  readonly createdAt: string
+  /** Someone asked for it to be cancelled; it is cancelled when no attempt runs any more. */
+  readonly cancelRequestedAt?: string
+}
+
+/**
+ * The header of a run. `stopping` holds the verdict of a run that has been decided and still waits for attempts to
+ * end: from then on no step starts.
+ */
+export type Run = RunIdentity &
+  (
+    | { readonly status: "pending" }
+    | { readonly status: "running"; readonly startedAt: string; readonly stopping?: Verdict }
+    | (Verdict & { readonly startedAt?: string; readonly finishedAt: string })
+  )
+
+/** How a run ends. */
+export interface Verdict {
+  readonly status: "succeeded" | "failed" | "cancelled"
+  readonly message: string
+}
+
+/*
+ * A step of a run. One that has no record yet is `pending`, and `skipped` once the run has ended:
+ *
+ *   pending ──► waiting ──► running ──► succeeded
+ *       └──────────────────▲  │  └───► failed ─┐ cancelled
+ *                          └──┴── (next attempt) ◄┘
+ */
+export const stepStatuses = [
+  "pending",
+  "waiting",
+  "running",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "skipped",
+] as const
+export type StepStatus = (typeof stepStatuses)[number]
+
+/** What a waiting step waits for. */
+export type WaitingFor =
+  | { readonly type: "driver"; readonly driver: string }
+  | { readonly type: "timer"; readonly until: string }
+
+interface Attempted {
+  /** Counts from 1. */
+  readonly attempt: number
+  /** The driver's content that ran, or runs, this attempt. */
+  readonly driverHash: string
+  readonly hostId: string
+  readonly startedAt: string
+}
+
+/** The record of a step, written from its first transition on. */
+export type StepState =
+  | {
+      readonly status: "waiting"
+      readonly waitingFor: WaitingFor
+      readonly since: string
+      readonly attempt: number
+    }
+  | (Attempted & { readonly status: "running" })
+  | (Attempted & {
+      readonly status: "succeeded" | "failed" | "cancelled"
+      readonly finishedAt: string
+      readonly result: DriverResult
+    })
+
+/** A host's hold on an attempt. It lies under the host's lease, so it goes when the host does. */
+export interface Claim {
+  readonly hostId: string
+  readonly attempt: number
+}
+
+/** Has it ended for good? */
+export function isEnded(status: RunStatus): status is Verdict["status"] {
+  return status === "succeeded" || status === "failed" || status === "cancelled"
+}
+
+/** `waiting for driver "x"`, `waiting until …`: the sentence for people. */
+export function describeWaiting(waitingFor: WaitingFor): string {
+  switch (waitingFor.type) {
+    case "driver":
+      return `waiting for driver "${waitingFor.driver}"`
+    case "timer":
+      return `waiting until ${waitingFor.until}`
+    default:
+      waitingFor satisfies never
+      return "waiting"
+  }
+}

@@ -1,0 +1,62 @@
+/*
+ * Every key there is. Parts are names or UUIDs, which hold no "/", so keys need no escaping.
+ *
+ *   definitions/<name>                       ResourceDefinition
+ *   pipelines/<name>                         PipelineRecord: what new runs start with
+ *   pipeline-revisions/<hash>                Pipeline: what runs are pinned to
+ *   file-faults/<file>                       FileFaults: what is wrong in a file of the pipelines folder
+ *   resources/<type>/<name>                  Resource: the newest version
+ *   resource-versions/<type>/<name>/<n>      Resource: each earlier version, and the last one of a deleted resource
+ *   hosts/<hostId>                           HostRecord, leased
+ *   runs/header/<runId>                      Run
+ *   runs/active/<runId>                      "": a mark on every run that has not ended
+ *   runs/step/<runId>/<stepId>               StepState
+ *   runs/claim/<runId>/<stepId>              Claim, leased
+ *
+ * Keys of one run that change together lie together (a run's id sorts by time), and all that the engine watches of
+ * runs lies under one prefix, so that one watch sees it in order.
+ */
+
+export const prefixes = {
+  definitions: "definitions/",
+  pipelines: "pipelines/",
+  fileFaults: "file-faults/",
+  resources: "resources/",
+  hosts: "hosts/",
+  runs: "runs/",
+  runHeaders: "runs/header/",
+  activeRuns: "runs/active/",
+} as const
+
+export const definitionKey = (name: string) => `definitions/${name}`
+export const pipelineKey = (name: string) => `pipelines/${name}`
+export const pipelineRevisionKey = (hash: string) => `pipeline-revisions/${hash}`
+/** `file` is relative to the pipelines folder and may hold "/". */
+export const fileFaultsKey = (file: string) => `file-faults/${file}`
+export const resourcesPrefix = (type: string) => `resources/${type}/`
+export const resourceKey = (type: string, name: string) => `resources/${type}/${name}`
+export const resourceVersionsPrefix = (type: string, name: string) => `resource-versions/${type}/${name}/`
+/** Versions are padded so that they sort as numbers. */
+export const resourceVersionKey = (type: string, name: string, version: number) =>
+  `resource-versions/${type}/${name}/${String(version).padStart(10, "0")}`
+export const hostKey = (hostId: string) => `hosts/${hostId}`
+export const runKey = (runId: string) => `runs/header/${runId}`
+export const activeRunKey = (runId: string) => `runs/active/${runId}`
+export const stepsPrefix = (runId: string) => `runs/step/${runId}/`
+export const stepKey = (runId: string, stepId: string) => `runs/step/${runId}/${stepId}`
+export const claimsPrefix = (runId: string) => `runs/claim/${runId}/`
+export const claimKey = (runId: string, stepId: string) => `runs/claim/${runId}/${stepId}`
+
+/** What a key under `runs/` is about; undefined for one this version does not know. */
+export type RunKey =
+  | { readonly type: "header" | "active"; readonly runId: string }
+  | { readonly type: "step" | "claim"; readonly runId: string; readonly stepId: string }
+
+/** Reads a key under {@link prefixes.runs}. */
+export function parseRunKey(key: string): RunKey | undefined {
+  const [, type, runId, stepId] = key.split("/")
+  if (runId === undefined) return undefined
+  if (type === "header" || type === "active") return { type, runId }
+  if ((type === "step" || type === "claim") && stepId !== undefined) return { type, runId, stepId }
+  return undefined
+}
