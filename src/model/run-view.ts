@@ -101,8 +101,9 @@ function viewStep(step: PipelineStep, state: StepState | undefined, run: RunStat
   }
 }
 
-function timesOf(record: { startedAt?: string; finishedAt?: string }) {
-  const { startedAt, finishedAt } = record
+function timesOf(record: Run | StepState) {
+  const startedAt = "startedAt" in record ? record.startedAt : undefined
+  const finishedAt = "finishedAt" in record ? record.finishedAt : undefined
   return {
     ...(startedAt === undefined ? {} : { startedAt }),
     ...(finishedAt === undefined ? {} : { finishedAt }),
