@@ -1,0 +1,140 @@
+import { isEnded } from "../model/run.ts"
+import { activeRunKey, claimKey, runKey, stepKey } from "../store/keys.ts"
+import {
+  commitBytesMax,
+  type Guard,
+  type Lease,
+  operationsMax,
+  type Revision,
+  type Write,
+} from "../store/store.ts"
+import type { ObservedRun } from "./observe.ts"
+import type { Transition } from "./plan.ts"
+
+/** Transitions as one commit: the first `taken` of a plan's, as many as one commit may hold. */
+export interface TransitionCommit {
+  readonly guards: readonly Guard[]
+  readonly writes: readonly Write[]
+  readonly taken: readonly Transition[]
+}
+
+/**
+ * Turns transitions into a commit that applies only if everything they were decided on is still so:
+ *
+ *   header    the header is unchanged                  → header (and, at the end, the active mark is deleted)
+ *   start     the header and the step are unchanged,   → step, claim under this host's lease
+ *             nobody holds the step
+ *   settle    the claim, or its absence, is unchanged, → step, no claim
+ *             so is the step
+ *   wait      the step is unchanged, nobody holds it   → step
+ *   release   the claim is unchanged                   → no claim
+ */
+export function commitOf(
+  run: ObservedRun,
+  transitions: readonly Transition[],
+  lease: Lease,
+): TransitionCommit {
+  const guards = new Map<string, Guard>()
+  const writes: Write[] = []
+  const taken: Transition[] = []
+  let bytes = 0
+  for (const transition of transitions) {
+    const part = partOf(run, transition, lease)
+    const newGuards = part.guards.filter((guard) => !guards.has(guard.key))
+    const operations = guards.size + newGuards.length + writes.length + part.writes.length
+    bytes += part.writes.reduce((sum, write) => sum + bytesOf(write), 0)
+    if (taken.length > 0 && (operations > operationsMax || bytes > commitBytesMax)) break
+    for (const guard of newGuards) guards.set(guard.key, guard)
+    writes.push(...part.writes)
+    taken.push(transition)
+  }
+  return { guards: [...guards.values()], writes, taken }
+}
+
+/** An upper bound: a character takes at most 3 bytes in UTF-8 for each of its UTF-16 units. */
+function bytesOf(write: Write): number {
+  return 3 * (write.key.length + (write.type === "put" ? write.value.length : 0))
+}
+
+function partOf(
+  run: ObservedRun,
+  transition: Transition,
+  lease: Lease,
+): { guards: readonly Guard[]; writes: readonly Write[] } {
+  const { runId } = run
+  switch (transition.type) {
+    case "header": {
+      const put: Write = { type: "put", key: runKey(runId), value: JSON.stringify(transition.run) }
+      const ended = isEnded(transition.run.status)
+      return {
+        guards: [run.headerGuard()],
+        writes: ended ? [put, { type: "delete", key: activeRunKey(runId) }] : [put],
+      }
+    }
+    case "start": {
+      const { stepId, state } = transition
+      const claim = { hostId: state.hostId, attempt: state.attempt }
+      return {
+        guards: [run.headerGuard(), run.stateGuard(stepId), run.claimGuard(stepId)],
+        writes: [
+          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },
+          { type: "put", key: claimKey(runId, stepId), value: JSON.stringify(claim), lease },
+        ],
+      }
+    }
+    case "settle": {
+      const { stepId, state } = transition
+      return {
+        guards: [run.stateGuard(stepId), run.claimGuard(stepId)],
+        writes: [
+          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },
+          { type: "delete", key: claimKey(runId, stepId) },
+        ],
+      }
+    }
+    case "wait": {
+      const { stepId, state } = transition
+      return {
+        guards: [run.stateGuard(stepId), run.claimGuard(stepId)],
+        writes: [{ type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) }],
+      }
+    }
+    case "release":
+      return {
+        guards: [run.claimGuard(transition.stepId)],
+        writes: [{ type: "delete", key: claimKey(runId, transition.stepId) }],
+      }
+    default:
+      transition satisfies never
+      throw new Error("every transition has its commit")
+  }
+}
+
+/** Takes the committed transitions into what is known of the run, so that the next plan need not wait for the watch. */
+export function takeIn(run: ObservedRun, transitions: readonly Transition[], revision: Revision): void {
+  for (const transition of transitions) {
+    switch (transition.type) {
+      case "header":
+        run.wroteHeader(transition.run, revision)
+        break
+      case "start": {
+        const { stepId, state } = transition
+        run.wroteState(stepId, state, revision)
+        run.wroteClaim(stepId, { hostId: state.hostId, attempt: state.attempt }, revision)
+        break
+      }
+      case "settle":
+        run.wroteState(transition.stepId, transition.state, revision)
+        run.wroteClaim(transition.stepId, undefined, revision)
+        break
+      case "wait":
+        run.wroteState(transition.stepId, transition.state, revision)
+        break
+      case "release":
+        run.wroteClaim(transition.stepId, undefined, revision)
+        break
+      default:
+        transition satisfies never
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import type { HostRecord } from "../model/host.ts"
+import { hostKey } from "../store/keys.ts"
+import type { Lease, Store } from "../store/store.ts"
+
+/** How long to wait before a lease is asked for again, when the store did not give one. */
+const regrantMs = 500
+
+export interface HostLeaseOptions {
+  readonly store: Store
+  readonly ttlMs: number
+  /** The host's record, as of now. It stands in the store for as long as the lease lives. */
+  readonly describe: () => HostRecord
+  /** The lease may be gone: everything that was claimed under it must stop now. Called once for each lease lost. */
+  readonly onLost: () => void
+  /** A lease was gained, at first or anew: claims can be made again. */
+  readonly onGained: () => void
+  readonly onError: (message: string, cause: unknown) => void
+}
+
+/**
+ * A host's lease: what its claims and its record lie under. It is kept alive every third of its TTL. A host fences
+ * itself by its own monotonic clock at two thirds of the TTL after the last renewal was *sent*: others see its claims
+ * go at the full TTL at the earliest, so there is never a moment at which two hosts believe they hold one attempt.
+ */
+export class HostLease implements AsyncDisposable {
+  readonly #options: HostLeaseOptions
+  #lease: Lease | undefined
+  #renewTimer: Timer | undefined
+  #fenceTimer: Timer | undefined
+  #published = ""
+  #ended = false
+
+  constructor(options: HostLeaseOptions) {
+    this.#options = options
+  }
+
+  /** The lease to claim under; undefined while this host may not claim. */
+  get current(): Lease | undefined {
+    return this.#lease
+  }
+
+  /** Resolves with the first lease held and the host's record in the store. Rejects when the store does not answer. */
+  async start(): Promise<void> {
+    await this.#gain()
+  }
+
+  /** Writes the host's record again if it has changed. */
+  async publish(): Promise<void> {
+    const lease = this.#lease
+    const record = this.#options.describe()
+    const value = JSON.stringify(record)
+    if (lease === undefined || value === this.#published) return
+    this.#published = value
+    await this.#options.store.commit([], [{ type: "put", key: hostKey(record.hostId), value, lease }])
+  }
+
+  /** Gives the lease back: claims and record go at once, and other hosts take over. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended = true
+    clearTimeout(this.#renewTimer)
+    clearTimeout(this.#fenceTimer)
+    const lease = this.#lease
+    this.#lease = undefined
+    if (lease !== undefined) await this.#options.store.revoke(lease)
+  }
+
+  async #gain(): Promise<void> {
+    const askedAt = performance.now()
+    const lease = await this.#options.store.grant(this.#options.ttlMs)
+    if (this.#ended) return await this.#options.store.revoke(lease)
+    this.#lease = lease
+    this.#published = ""
+    this.#fenceAfter(askedAt)
+    this.#renewLater()
+    await this.publish()
+    this.#options.onGained()
+  }
+
+  #renewLater(): void {
+    this.#renewTimer = setTimeout(() => void this.#renew(), this.#options.ttlMs / 3)
+  }
+
+  async #renew(): Promise<void> {
+    const lease = this.#lease
+    if (lease === undefined || this.#ended) return
+    const sentAt = performance.now()
+    try {
+      const alive = await this.#options.store.keepAlive(lease)
+      if (this.#lease !== lease) return
+      if (!alive) return this.#lose()
+      this.#fenceAfter(sentAt)
+    } catch (error) {
+      this.#options.onError("the host's lease could not be renewed", error)
+    }
+    if (this.#lease === lease && !this.#ended) this.#renewLater()
+  }
+
+  #fenceAfter(renewedAt: number): void {
+    clearTimeout(this.#fenceTimer)
+    const leftMs = renewedAt + (this.#options.ttlMs * 2) / 3 - performance.now()
+    if (leftMs <= 0) this.#lose()
+    else this.#fenceTimer = setTimeout(() => this.#lose(), leftMs)
+  }
+
+  #lose(): void {
+    const lease = this.#lease
+    if (lease === undefined) return
+    this.#lease = undefined
+    clearTimeout(this.#renewTimer)
+    clearTimeout(this.#fenceTimer)
+    this.#options.onLost()
+    void this.#regain(lease)
+  }
+
+  /** Ends the old lease where it still lives, so that its claims do not outlive this host's belief in them. */
+  async #regain(lost: Lease): Promise<void> {
+    while (!this.#ended) {
+      try {
+        await this.#options.store.revoke(lost)
+        if (!this.#ended) await this.#gain()
+        return
+      } catch (error) {
+        this.#options.onError("the host has no lease", error)
+        await Bun.sleep(regrantMs)
+      }
+    }
+  }
+}

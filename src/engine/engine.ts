@@ -1,0 +1,431 @@
+import type { Logger } from "pino"
+import type { DriverHost } from "../drivers/driver-host.ts"
+import { messageOf } from "../errors.ts"
+import { listensFor } from "../model/driver.ts"
+import type { HostRecord } from "../model/host.ts"
+import type { UnwrittenLogLine } from "../model/log.ts"
+import { isEnded, type Run } from "../model/run.ts"
+import { parseRunKey, prefixes } from "../store/keys.ts"
+import type { Change, Listing, Revision, Store } from "../store/store.ts"
+import { commitOf, takeIn } from "./apply.ts"
+import { LocalAttempts } from "./attempts.ts"
+import { HostLease } from "./claims.ts"
+import { follow } from "./follow.ts"
+import { OtherHosts } from "./hosts.ts"
+import { inputOf } from "./input.ts"
+import { ObservedRun } from "./observe.ts"
+import { type Effect, type HostView, type Now, type Observed, plan, type Transition } from "./plan.ts"
+import { RunRecords } from "./records.ts"
+
+export interface EngineOptions {
+  readonly store: Store
+  readonly drivers: DriverHost
+  readonly appendLog: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
+  readonly hostId: string
+  readonly leaseTtlMs: number
+  /** How long an attempt that is aborted may take to end by itself. */
+  readonly graceMs: number
+  readonly attemptsMax: number
+  readonly workspaceOf: (runId: string) => string
+  /** This host's record, as of now. */
+  readonly describe: () => HostRecord
+  readonly log: Logger
+}
+
+/** Runs being worked on at the same moment; the others wait in the queue. It bounds reads, not attempts. */
+const processingMax = 256
+const retryMs = 250
+const conflictBackoffMsMax = 500
+
+/** A run in the engine's hands. */
+interface Tracked {
+  readonly run: ObservedRun
+  busy: boolean
+  /** Something was observed while it was being worked on. */
+  again: boolean
+  wakeAtMs: number
+  wakeTimer: Timer | undefined
+}
+
+/**
+ * Observes runs, plans, applies. It is level-triggered: its queue holds run ids, and every look at a run starts from
+ * what is known now, so a restart, a lost wake-up, a hot reload and a takeover are the same path. Many engines may
+ * share one store; guards and claims keep them from doing anything twice.
+ */
+export class Engine implements AsyncDisposable {
+  readonly #options: EngineOptions
+  readonly #store: Store
+  readonly #log: Logger
+  readonly #lease: HostLease
+  readonly #attempts: LocalAttempts
+  readonly #records: RunRecords
+  readonly #otherHosts: OtherHosts
+  readonly #runs = new Map<string, Tracked>()
+  readonly #queue = new Set<string>()
+  readonly #starved = new Set<string>()
+  /** Runs that have ended and are kept until the watch has passed their end, lest old news bring them back. */
+  readonly #ended = new Map<string, Revision>()
+  readonly #stop = new AbortController()
+  #watched: Revision = 0
+  #processing = 0
+  #starting = 0
+  #draining = false
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.#store = options.store
+    this.#log = options.log
+    this.#records = new RunRecords(options.store)
+    this.#otherHosts = new OtherHosts(options.hostId)
+    this.#lease = new HostLease({
+      store: options.store,
+      ttlMs: options.leaseTtlMs,
+      describe: options.describe,
+      onLost: () => this.#onLeaseLost(),
+      onGained: () => this.#wakeAll(),
+      onError: (message, cause) => this.#log.error({ err: cause }, message),
+    })
+    this.#attempts = new LocalAttempts({
+      drivers: options.drivers,
+      workspaceOf: options.workspaceOf,
+      log: options.appendLog,
+      graceMs: options.graceMs,
+      inputOf,
+      onOutcome: (runId) => this.#wake(runId),
+    })
+  }
+
+  /** Attempts running on this host now. */
+  get load(): number {
+    return this.#attempts.count
+  }
+
+  /**
+   * Resolves once this host holds a lease and knows every run that has not ended; work goes on from there. Rejects
+   * with a `ConveyorError` when the store does not answer.
+   */
+  async start(): Promise<void> {
+    await this.#lease.start()
+    const { signal } = this.#stop
+    const onError = (cause: unknown) => this.#log.error({ err: cause }, "the watch failed; it is begun again")
+    await follow(this.#store, {
+      list: prefixes.hosts,
+      watch: prefixes.hosts,
+      signal,
+      onError,
+      onListing: (listing) => this.#otherHosts.restart(listing),
+      onChanges: (changes) => this.#onHosts(changes),
+    })
+    // The active marks say which runs are not over; the watch covers all that happens to runs after that listing.
+    await follow(this.#store, {
+      list: prefixes.activeRuns,
+      watch: prefixes.runs,
+      signal,
+      onError,
+      onListing: (listing) => this.#onActive(listing),
+      onChanges: (changes, revision) => this.#onRuns(changes, revision),
+    })
+    this.#options.drivers.onChange(() => this.#onDrivers())
+  }
+
+  /** No attempt starts any more; resolves when those that run have ended, or `graceMs` is over: then they are ended. */
+  async drain(graceMs: number): Promise<void> {
+    this.#draining = true
+    if (await this.#attempts.idle(graceMs)) return
+    this.#attempts.abortAll("shutdown", "ended: the host is stopping")
+    await this.#attempts.idle(this.#options.graceMs + 5_000)
+  }
+
+  /** Ends what still runs, gives its claims back and stops looking. Runs go on elsewhere, or at the next start. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#draining = true
+    this.#attempts.abortAll("shutdown", "ended: the host is stopping")
+    await this.#attempts.idle(this.#options.graceMs + 5_000)
+    this.#stop.abort()
+    for (const tracked of this.#runs.values()) clearTimeout(tracked.wakeTimer)
+    await this.#lease[Symbol.asyncDispose]().catch((error: unknown) =>
+      this.#log.warn({ err: error }, "the lease could not be given back; it ends by itself"),
+    )
+  }
+
+  #onActive({ entries, revision }: Listing): void {
+    this.#watched = revision
+    const known = new Set(this.#runs.keys())
+    for (const entry of entries) {
+      const runId = entry.key.slice(prefixes.activeRuns.length)
+      known.delete(runId)
+      this.#track(runId, { complete: false }).run.complete = false
+      this.#wake(runId)
+    }
+    // Known here and not active there: over, and the news of it was lost.
+    for (const runId of known) {
+      const tracked = this.#runs.get(runId)
+      if (tracked !== undefined) tracked.run.complete = false
+      this.#wake(runId)
+    }
+  }
+
+  #onRuns(changes: readonly Change[], revision: Revision): void {
+    for (const change of changes) {
+      const key = parseRunKey(change.type === "put" ? change.entry.key : change.key)
+      if (key === undefined || key.type === "active") continue
+      const tracked = this.#runs.get(key.runId) ?? this.#meet(key.runId, key.type, change)
+      if (tracked?.run.observe(key, change)) this.#wake(key.runId)
+    }
+    this.#watched = revision
+    for (const [runId, endedAt] of this.#ended) {
+      if (endedAt > revision) continue
+      this.#ended.delete(runId)
+      this.#runs.delete(runId)
+    }
+  }
+
+  /** A run not known yet is met by its header; other news of unknown runs are about runs that have ended. */
+  #meet(runId: string, type: "header" | "step" | "claim", change: Change): Tracked | undefined {
+    if (type !== "header" || change.type !== "put") return undefined
+    const isNew = change.entry.createRevision === change.entry.modRevision
+    if (!isNew && isEnded((JSON.parse(change.entry.value) as Run).status)) return undefined
+    return this.#track(runId, { complete: isNew })
+  }
+
+  #onHosts(changes: readonly Change[]): void {
+    for (const change of changes) this.#otherHosts.observe(change)
+    this.#wakeAll()
+  }
+
+  #onDrivers(): void {
+    this.#lease.publish().catch((error: unknown) => {
+      this.#log.error({ err: error }, "the host's record could not be written")
+    })
+    this.#wakeAll()
+  }
+
+  #onLeaseLost(): void {
+    this.#log.error("the host's lease is lost: its attempts end and others may take them over")
+    this.#attempts.abortAll("fenced", "ended: this host lost its lease")
+  }
+
+  #track(runId: string, options: { complete: boolean }): Tracked {
+    const known = this.#runs.get(runId)
+    if (known !== undefined) return known
+    const tracked: Tracked = {
+      run: new ObservedRun(runId, options),
+      busy: false,
+      again: false,
+      wakeAtMs: Number.POSITIVE_INFINITY,
+      wakeTimer: undefined,
+    }
+    this.#runs.set(runId, tracked)
+    return tracked
+  }
+
+  #wakeAll(): void {
+    for (const runId of this.#runs.keys()) this.#wake(runId)
+  }
+
+  #wake(runId: string): void {
+    const tracked = this.#runs.get(runId)
+    if (tracked === undefined) return
+    if (tracked.busy) {
+      tracked.again = true
+      return
+    }
+    this.#queue.add(runId)
+    this.#workOff()
+  }
+
+  #workOff(): void {
+    for (const runId of this.#queue) {
+      if (this.#processing >= processingMax) return
+      this.#queue.delete(runId)
+      const tracked = this.#runs.get(runId)
+      if (tracked === undefined || tracked.busy) continue
+      tracked.busy = true
+      this.#processing++
+      void this.#process(tracked)
+    }
+  }
+
+  async #process(tracked: Tracked): Promise<void> {
+    try {
+      do {
+        tracked.again = false
+        await this.#advance(tracked)
+      } while (tracked.again)
+    } catch (error) {
+      tracked.run.complete = false
+      if (!this.#stop.signal.aborted) {
+        this.#log.error(
+          { err: error, runId: tracked.run.runId },
+          `the run is looked at again: ${messageOf(error)}`,
+        )
+        setTimeout(() => this.#wake(tracked.run.runId), retryMs)
+      }
+    } finally {
+      tracked.busy = false
+      this.#processing--
+      this.#workOff()
+    }
+  }
+
+  /** Plans and applies until there is nothing to do for this run now. */
+  async #advance(tracked: Tracked): Promise<void> {
+    const { run } = tracked
+    let conflicts = 0
+    while (!this.#stop.signal.aborted) {
+      const missing = await this.#records.complete(run)
+      if (run.header === undefined) return this.#drop(run.runId)
+      const observed = this.#observed(run, run.header, missing)
+      const now = clock()
+      const { transitions, effects, wakeAtMs, starved } = plan(observed, now)
+      for (const effect of effects) this.#perform(run, run.header, effect)
+      if (starved) this.#starved.add(run.runId)
+      this.#wakeAt(tracked, wakeAtMs, now)
+      if (transitions.length === 0) {
+        if (isEnded(run.header.status)) this.#endTracking(tracked)
+        if (effects.length === 0) return
+      } else if (await this.#commit(run, transitions)) {
+        conflicts = 0
+      } else {
+        if (this.#lease.current === undefined) return
+        run.complete = false
+        if (conflicts > 0) await Bun.sleep(Math.min(2 ** conflicts, conflictBackoffMsMax))
+        conflicts++
+      }
+    }
+  }
+
+  /** True when the first part of the transitions, at least, is written. False on a conflict, or without a lease. */
+  async #commit(run: ObservedRun, transitions: readonly Transition[]): Promise<boolean> {
+    const lease = this.#lease.current
+    if (lease === undefined) return false
+    const { guards, writes, taken } = commitOf(run, transitions, lease)
+    const starting = taken.filter(({ type }) => type === "start").length
+    this.#starting += starting
+    let revision: Revision | undefined
+    try {
+      revision = await this.#store.commit(guards, writes)
+    } finally {
+      this.#starting -= starting
+    }
+    if (revision === undefined) return false
+    takeIn(run, taken, revision)
+    for (const transition of taken) {
+      if (transition.type === "settle" || transition.type === "release")
+        this.#forget(run.runId, transition.stepId)
+      if (transition.type === "settle") this.#logSettled(run.runId, transition)
+    }
+    return true
+  }
+
+  #logSettled(runId: string, { stepId, state }: Transition & { type: "settle" }): void {
+    this.#log.debug({ runId, stepId, status: state.status, attempt: state.attempt }, "attempt ended")
+  }
+
+  #forget(runId: string, stepId: string): void {
+    this.#attempts.forget(runId, stepId)
+    for (const starvedId of this.#starved) {
+      if (this.#slots <= 0) return
+      this.#starved.delete(starvedId)
+      this.#wake(starvedId)
+      return
+    }
+  }
+
+  #perform(run: ObservedRun, header: Run, effect: Effect): void {
+    switch (effect.type) {
+      case "launch":
+        this.#launch(run, header, effect.stepId)
+        break
+      case "abort":
+        this.#attempts.abort(run.runId, effect.stepId, effect.reason, effect.message)
+        break
+      case "discard":
+        this.#forget(run.runId, effect.stepId)
+        break
+      default:
+        effect satisfies never
+    }
+  }
+
+  #launch(run: ObservedRun, header: Run, stepId: string): void {
+    const steps = header.steps ?? run.pipeline?.steps ?? []
+    const step = steps.find((candidate) => candidate.id === stepId)
+    const state = run.states.get(stepId)
+    const { resource } = run
+    if (step === undefined || state?.status !== "running" || resource === undefined) {
+      throw new Error(`a claimed step has a running state, a step and a resource: ${run.runId}/${stepId}`)
+    }
+    this.#attempts.launch({
+      run: header,
+      pipeline: run.pipeline,
+      steps,
+      step,
+      states: run.states,
+      state,
+      resource,
+    })
+  }
+
+  #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
+    return {
+      run: header,
+      steps: run.pipeline?.steps ?? [],
+      ...(missing === undefined ? {} : { missing }),
+      states: run.states,
+      claims: run.claims,
+      caughtUp: this.#watched >= run.headerRevision,
+      local: this.#attempts.of(run.runId),
+      host: this.#hostView(),
+    }
+  }
+
+  #hostView(): HostView {
+    const { drivers, hostId } = this.#options
+    return {
+      hostId,
+      slots: this.#slots,
+      hashOf: (driver) => drivers.find(driver)?.hash,
+      elsewhere: (driver) => this.#otherHosts.have(driver),
+      listening: (kind) => {
+        const here = drivers.list().filter(({ resources }) => listensFor(resources, kind))
+        return [...new Set([...here.map(({ name }) => name), ...this.#otherHosts.listening(kind)])].sort()
+      },
+    }
+  }
+
+  get #slots(): number {
+    if (this.#draining || this.#lease.current === undefined) return 0
+    return this.#options.attemptsMax - this.#attempts.count - this.#starting
+  }
+
+  #wakeAt(tracked: Tracked, wakeAtMs: number, now: Now): void {
+    if (wakeAtMs >= tracked.wakeAtMs) return
+    clearTimeout(tracked.wakeTimer)
+    tracked.wakeAtMs = wakeAtMs
+    tracked.wakeTimer = setTimeout(
+      () => {
+        tracked.wakeAtMs = Number.POSITIVE_INFINITY
+        this.#wake(tracked.run.runId)
+      },
+      Math.max(0, wakeAtMs - now.monotonicMs),
+    )
+  }
+
+  #endTracking(tracked: Tracked): void {
+    const { run } = tracked
+    if (this.#attempts.of(run.runId).size > 0) return
+    clearTimeout(tracked.wakeTimer)
+    if (this.#watched >= run.headerRevision) this.#runs.delete(run.runId)
+    else this.#ended.set(run.runId, run.headerRevision)
+  }
+
+  #drop(runId: string): void {
+    this.#runs.delete(runId)
+    this.#starved.delete(runId)
+  }
+}
+
+function clock(): Now {
+  return { wallMs: Date.now(), monotonicMs: performance.now() }
+}

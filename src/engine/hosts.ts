@@ -1,0 +1,43 @@
+import { listensFor } from "../model/driver.ts"
+import type { HostRecord } from "../model/host.ts"
+import { prefixes } from "../store/keys.ts"
+import type { Change, Listing } from "../store/store.ts"
+
+/** The other live hosts, by their records in the store. */
+export class OtherHosts {
+  readonly #hostId: string
+  readonly #records = new Map<string, HostRecord>()
+
+  constructor(hostId: string) {
+    this.#hostId = hostId
+  }
+
+  /** Starts anew from a listing of {@link prefixes.hosts}. */
+  restart({ entries }: Listing): void {
+    this.#records.clear()
+    for (const entry of entries) this.observe({ type: "put", entry })
+  }
+
+  observe(change: Change): void {
+    const key = change.type === "put" ? change.entry.key : change.key
+    const hostId = key.slice(prefixes.hosts.length)
+    if (hostId === this.#hostId) return
+    if (change.type === "put") this.#records.set(hostId, JSON.parse(change.entry.value) as HostRecord)
+    else this.#records.delete(hostId)
+  }
+
+  /** Does any of them have this driver? */
+  have(driver: string): boolean {
+    for (const record of this.#records.values()) {
+      if (record.drivers.some(({ name }) => name === driver)) return true
+    }
+    return false
+  }
+
+  /** Names of their drivers that listen for this kind. */
+  listening(kind: string): string[] {
+    return [...this.#records.values()].flatMap((record) =>
+      record.drivers.filter(({ resources }) => listensFor(resources, kind)).map(({ name }) => name),
+    )
+  }
+}

@@ -1,0 +1,129 @@
+import type { Pipeline } from "../model/pipeline.ts"
+import type { Resource } from "../model/resource.ts"
+import type { Claim, Run, StepState } from "../model/run.ts"
+import {
+  claimKey,
+  claimsPrefix,
+  parseRunKey,
+  type RunKey,
+  runKey,
+  stepKey,
+  stepsPrefix,
+} from "../store/keys.ts"
+import type { Change, Guard, Revision, Store } from "../store/store.ts"
+
+/**
+ * What this host knows of one run: its records as last seen, by the watch, by a read, or by this host's own commits.
+ * Each key only ever moves forward: news that is older than what is known is dropped, whichever way it came.
+ */
+export class ObservedRun {
+  readonly runId: string
+  header: Run | undefined
+  readonly states = new Map<string, StepState>()
+  readonly claims = new Map<string, Claim>()
+  /** Fixed for the life of a run, so read once, when they are first needed. */
+  pipeline: Pipeline | undefined
+  resource: Resource | undefined
+  /** Are all records of the run here? False until they are read, and again when news were missed. */
+  complete: boolean
+  /** The revision each key was last seen to change at, deletions included. */
+  readonly #seenAt = new Map<string, Revision>()
+
+  constructor(runId: string, options: { complete: boolean }) {
+    this.runId = runId
+    this.complete = options.complete
+  }
+
+  /** Takes one change in; `key` is its key, parsed. Answers whether it was news. */
+  observe(key: RunKey, change: Change): boolean {
+    const at = change.type === "put" ? change.entry.modRevision : change.modRevision
+    const name = change.type === "put" ? change.entry.key : change.key
+    if (at <= (this.#seenAt.get(name) ?? 0)) return false
+    this.#seenAt.set(name, at)
+    const value: unknown =
+      change.type === "put" && key.type !== "active" ? JSON.parse(change.entry.value) : undefined
+    switch (key.type) {
+      case "header":
+        this.header = value as Run | undefined
+        return true
+      case "step":
+        setOrDelete(this.states, key.stepId, value as StepState | undefined)
+        return true
+      case "claim":
+        setOrDelete(this.claims, key.stepId, value as Claim | undefined)
+        return true
+      case "active":
+        return false
+      default:
+        key satisfies never
+        return false
+    }
+  }
+
+  /** Takes in what this host itself committed at `revision`. */
+  wroteHeader(run: Run, revision: Revision): void {
+    if (this.#isNews(runKey(this.runId), revision)) this.header = run
+  }
+  wroteState(stepId: string, state: StepState, revision: Revision): void {
+    if (this.#isNews(stepKey(this.runId, stepId), revision)) this.states.set(stepId, state)
+  }
+  wroteClaim(stepId: string, claim: Claim | undefined, revision: Revision): void {
+    if (this.#isNews(claimKey(this.runId, stepId), revision)) setOrDelete(this.claims, stepId, claim)
+  }
+
+  #isNews(key: string, revision: Revision): boolean {
+    if (revision <= (this.#seenAt.get(key) ?? 0)) return false
+    this.#seenAt.set(key, revision)
+    return true
+  }
+
+  /** Guards that hold as long as the record is as we know it. */
+  headerGuard(): Guard {
+    return this.#guard(runKey(this.runId), this.header !== undefined)
+  }
+  stateGuard(stepId: string): Guard {
+    return this.#guard(stepKey(this.runId, stepId), this.states.has(stepId))
+  }
+  claimGuard(stepId: string): Guard {
+    return this.#guard(claimKey(this.runId, stepId), this.claims.has(stepId))
+  }
+
+  #guard(key: string, exists: boolean): Guard {
+    return { key, modRevision: exists ? (this.#seenAt.get(key) ?? 0) : 0 }
+  }
+
+  /** The revision the header was last seen to change at. */
+  get headerRevision(): Revision {
+    return this.#seenAt.get(runKey(this.runId)) ?? 0
+  }
+
+  /** Reads all records of the run from the store. What is gone there is gone here, unless it is newer here. */
+  async read(store: Store): Promise<void> {
+    const header = await store.get(runKey(this.runId))
+    if (header !== undefined)
+      this.observe({ type: "header", runId: this.runId }, { type: "put", entry: header })
+    for (const prefix of [stepsPrefix(this.runId), claimsPrefix(this.runId)]) {
+      const { revision, entries } = await store.list(prefix)
+      const present = new Set(entries.map((entry) => entry.key))
+      for (const entry of entries) this.#observeKey({ type: "put", entry })
+      for (const key of this.#knownKeys(prefix)) {
+        if (!present.has(key)) this.#observeKey({ type: "delete", key, modRevision: revision })
+      }
+    }
+    this.complete = true
+  }
+
+  #observeKey(change: Change): void {
+    const key = parseRunKey(change.type === "put" ? change.entry.key : change.key)
+    if (key !== undefined) this.observe(key, change)
+  }
+
+  #knownKeys(prefix: string): string[] {
+    return [...this.#seenAt.keys()].filter((key) => key.startsWith(prefix))
+  }
+}
+
+function setOrDelete<Value>(map: Map<string, Value>, key: string, value: Value | undefined): void {
+  if (value === undefined) map.delete(key)
+  else map.set(key, value)
+}

@@ -1,0 +1,58 @@
+import type { Pipeline } from "../model/pipeline.ts"
+import type { Resource } from "../model/resource.ts"
+import { isEnded, type Run } from "../model/run.ts"
+import { pipelineRevisionKey, resourceKey, resourceVersionKey } from "../store/keys.ts"
+import type { Store } from "../store/store.ts"
+import type { ObservedRun } from "./observe.ts"
+
+const pipelinesKeptMax = 500
+
+/**
+ * Reads what a run refers to: its records, its pipeline revision, its version of the resource. The latter two never
+ * change, so each is read once, and pipelines are shared between runs.
+ */
+export class RunRecords {
+  readonly #store: Store
+  readonly #pipelines = new Map<string, Pipeline>()
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** Fills in what is not known of the run yet. Answers what it refers to and the store does not hold. */
+  async complete(run: ObservedRun): Promise<string | undefined> {
+    if (!run.complete) await run.read(this.#store)
+    const { header } = run
+    if (header === undefined || isEnded(header.status)) return undefined
+    if (header.pipeline !== undefined && run.pipeline === undefined) {
+      run.pipeline = await this.#pipelineOf(header.pipeline.hash)
+      if (run.pipeline === undefined) return `pipeline revision ${header.pipeline.hash} is not in the store`
+    }
+    run.resource ??= await this.#resourceOf(header)
+    if (run.resource !== undefined) return undefined
+    const { type, name, version } = header.resource
+    return `version ${version} of the resource ${type}/${name} is not in the store`
+  }
+
+  async #pipelineOf(hash: string): Promise<Pipeline | undefined> {
+    const known = this.#pipelines.get(hash)
+    if (known !== undefined) return known
+    const entry = await this.#store.get(pipelineRevisionKey(hash))
+    if (entry === undefined) return undefined
+    const pipeline = JSON.parse(entry.value) as Pipeline
+    const [oldest] = this.#pipelines.keys()
+    if (this.#pipelines.size >= pipelinesKeptMax && oldest !== undefined) this.#pipelines.delete(oldest)
+    this.#pipelines.set(hash, pipeline)
+    return pipeline
+  }
+
+  /** The newest version stands under the resource's name, every earlier one under its number. */
+  async #resourceOf({ resource: { type, name, version } }: Run): Promise<Resource | undefined> {
+    for (const key of [resourceKey(type, name), resourceVersionKey(type, name, version)]) {
+      const entry = await this.#store.get(key)
+      const resource = entry === undefined ? undefined : (JSON.parse(entry.value) as Resource)
+      if (resource?.version === version) return resource
+    }
+    return undefined
+  }
+}
