@@ -3,7 +3,7 @@ import { dirname, join, resolve } from "node:path"
 import * as v from "valibot"
 import { ConveyorError } from "./errors.ts"
 import { durationSchema } from "./model/duration.ts"
-import { describeFault, type Fault } from "./model/fault.ts"
+import type { Fault } from "./model/fault.ts"
 import { nearestName } from "./model/nearest.ts"
 
 /** The whole configuration of a host, validated, defaults applied, paths absolute. Frozen: nothing changes it later. */
@@ -121,13 +121,7 @@ export async function loadConfig(input: {
     leaseTtlMs: read("lease-ttl", leaseTtlSchema),
   }
   if (faults.length > 0) {
-    throw new ConveyorError(
-      "INVALID",
-      `The configuration is not valid\n${faults.map(describeFault).join("\n")}`,
-      {
-        faults,
-      },
-    )
+    throw new ConveyorError("INVALID", "The configuration is not valid", { faults })
   }
   return Object.freeze(config)
 }

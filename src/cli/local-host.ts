@@ -1,0 +1,58 @@
+import { copyFile, mkdir, mkdtemp } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { basename, join } from "node:path"
+import { type Flags, loadConfig } from "../config.ts"
+import { ConveyorError, messageOf } from "../errors.ts"
+import { type Host, startHost } from "../host.ts"
+import { processLog } from "./process-log.ts"
+import type { RunPlaces } from "./run-output.ts"
+
+/**
+ * Starts a host for one run, on a free port of the loopback address. It always has an embedded store of its own: in
+ * the data folder that was named, else in a new temporary one, which stays behind with the log and the workspace. A
+ * `file` takes the place of the pipelines folder. Throws `INVALID` when the file has faults, and what starting throws.
+ */
+export async function startLocalHost(options: {
+  readonly settings: Flags
+  readonly file?: string
+}): Promise<{ readonly host: Host; readonly places: (runId: string) => RunPlaces }> {
+  const named = options.settings.data ?? process.env["CONVEYOR_DATA"]
+  const folder = named ? undefined : await mkdtemp(join(tmpdir(), "conveyor-run-"))
+  const settings = await loadConfig({
+    flags: { ...options.settings, data: folder ?? named },
+    env: process.env,
+    cwd: process.cwd(),
+  })
+  const pipelines =
+    options.file === undefined ? settings.pipelines : await folderOf(options.file, settings.data)
+  const host = await startHost(
+    {
+      ...settings,
+      host: "127.0.0.1",
+      port: 0,
+      pipelines,
+      store: { type: "sqlite", file: join(settings.data, "conveyor.sqlite") },
+    },
+    { log: processLog(settings.logLevel) },
+  )
+  const faults = host.loaded.faults.filter((fault) => fault.severity !== "warning")
+  if (options.file !== undefined && faults.length > 0) {
+    await host.stop()
+    throw new ConveyorError("INVALID", `${options.file} cannot be run`, { faults })
+  }
+  const places = (runId: string): RunPlaces => ({
+    workspace: join(settings.data, "workspaces", runId),
+    log: join(settings.data, "logs", `${runId}.jsonl`),
+  })
+  return { host, places }
+}
+
+/** A folder that holds the file and nothing else, so that its neighbours are neither loaded nor watched. */
+async function folderOf(file: string, data: string): Promise<string> {
+  await mkdir(data, { recursive: true })
+  const folder = await mkdtemp(join(data, "pipeline-"))
+  await copyFile(file, join(folder, basename(file))).catch((cause: unknown) => {
+    throw new ConveyorError("NOT_FOUND", `${file} cannot be read: ${messageOf(cause)}`, { cause })
+  })
+  return folder
+}

@@ -1,0 +1,125 @@
+import { formatDuration } from "../model/duration.ts"
+import { isJsonObject, type JsonObject } from "../model/json.ts"
+import type { RunView, StepView } from "../model/run-view.ts"
+import type { StreamedLine } from "./client.ts"
+import { printable, type Style } from "./terminal.ts"
+
+/** What following a run writes. Calls come in the order of what happened; each writes whole lines. */
+export interface RunOutput {
+  /** The run has been accepted. */
+  started(run: { readonly runId: string; readonly resource: string; readonly url: string }): void
+  step(step: StepView): void
+  log(line: StreamedLine): void
+  /** The run has ended; comes last and once. */
+  ended(run: RunView, places: RunPlaces): void
+}
+
+/** Where a local run left things; empty for a run on another host. */
+export interface RunPlaces {
+  readonly workspace?: string
+  readonly log?: string
+}
+
+type Write = (text: string) => void
+
+/** One JSON object to a line, each with its `type`; the last line is the run as `GET /runs/:id` answers it. */
+export function jsonOutput(write: Write): RunOutput {
+  const line = (value: object) => write(`${JSON.stringify(value)}\n`)
+  return {
+    started: (run) => line({ type: "started", ...run }),
+    step: (step) => line({ type: "step", ...step }),
+    log: (entry) => line({ type: "log", ...entry }),
+    ended: (run) => line(run),
+  }
+}
+
+/** Lines for people. A step is announced once for each attempt and once for its end, however often it is told. */
+export function textOutput(write: Write, style: Style): RunOutput {
+  const told = new Map<string, string>()
+  const line = (text: string) => write(`${text}\n`)
+  return {
+    started: ({ runId, resource, url }) =>
+      line(`${style.bold("run")} ${runId}  ${resource}  ${style.dim(url)}`),
+    step(step) {
+      const news = `${step.status} ${step.attempt} ${step.status === "waiting" ? step.message : ""}`
+      if (told.get(step.id) === news) return
+      told.set(step.id, news)
+      const text = stepLine(step, style)
+      if (text !== undefined) line(text)
+    },
+    log(entry) {
+      const prefix = entry.step === undefined ? "" : `${entry.step} | `
+      line(`  ${style.dim(prefix)}${printable(entry.message)}`)
+    },
+    ended: (run, places) => write(`\n${summary(run, places, style).join("\n")}\n`),
+  }
+}
+
+function stepLine(step: StepView, style: Style): string | undefined {
+  const name = style.bold(step.id)
+  const attempt = step.attempt > 1 ? ` (attempt ${step.attempt})` : ""
+  switch (step.status) {
+    case "running":
+      return `${style.yellow("▶")} ${name}${attempt} ${style.dim(step.driver)}`
+    case "waiting":
+      return `${style.yellow("…")} ${name} ${step.message}`
+    case "succeeded":
+    case "failed":
+    case "cancelled":
+      return `${mark(step.status, style)} ${name}${attempt} ${took(step.durationMs)}${reason(step)}`
+    case "pending":
+    case "skipped":
+      return undefined // Nothing has happened; the summary names the skipped.
+    default:
+      return step.status satisfies never
+  }
+}
+
+function summary(run: RunView, places: RunPlaces, style: Style): string[] {
+  const width = Math.max(0, ...run.steps.map((step) => step.id.length))
+  const failed = run.status !== "succeeded"
+  return [
+    `${mark(run.status, style)} ${style.bold(run.status)} ${took(run.durationMs)}${
+      failed && run.message !== "" ? `: ${printable(run.message)}` : ""
+    }`,
+    ...run.steps.map(
+      (step) =>
+        `  ${mark(step.status, style)} ${step.id.padEnd(width)}  ${
+          step.status === "skipped" ? style.dim("skipped") : took(step.durationMs)
+        }${reason(step)}`,
+    ),
+    ...run.steps.flatMap(artifactsOf).map(({ path, sha256 }) => `artifact   ${path}\n  SHA-256  ${sha256}`),
+    `run        ${run.runId}`,
+    ...(places.workspace === undefined ? [] : [`workspace  ${places.workspace}`]),
+    ...(places.log === undefined ? [] : [`log        ${places.log}`]),
+  ]
+}
+
+/** What a step made: any object in its result's data, at the top or one below, that has a path and a SHA-256. */
+function artifactsOf(step: StepView): { path: string; sha256: string }[] {
+  const data = step.result?.data
+  if (!isJsonObject(data)) return []
+  const candidates: JsonObject[] = [data, ...Object.values(data).filter(isJsonObject)]
+  return candidates.flatMap(({ path, sha256 }) =>
+    typeof path === "string" && typeof sha256 === "string" ? [{ path, sha256 }] : [],
+  )
+}
+
+function mark(status: string, style: Style): string {
+  switch (status) {
+    case "succeeded":
+      return style.green("✓")
+    case "failed":
+      return style.red("✗")
+    case "cancelled":
+      return style.yellow("✗")
+    default:
+      return style.dim("·")
+  }
+}
+
+function reason(step: StepView): string {
+  return step.status === "failed" && step.message !== "" ? `: ${printable(step.message)}` : ""
+}
+
+const took = (durationMs: number | undefined) => (durationMs === undefined ? "" : formatDuration(durationMs))

@@ -1,0 +1,138 @@
+#!/usr/bin/env bun
+import { Command, CommanderError } from "commander"
+import { type SettingName, settings } from "./config.ts"
+import { ConveyorError } from "./errors.ts"
+import { describeFault } from "./model/fault.ts"
+import { version } from "./version.ts"
+
+/*
+ * The CLI's door: it knows what may be typed and nothing else. Each command is imported when it is called, so that
+ * `--version` does not load a store and `serve` does not load what `run` draws with.
+ */
+
+/** The exit code of a bug: `EX_SOFTWARE`. */
+const bugExit = 70
+const usageExit = new ConveyorError("USAGE", "").exit
+
+process.exitCode = await main(process.argv.slice(2))
+await Promise.all([flushed(process.stdout), flushed(process.stderr)])
+process.exit()
+
+async function main(argv: readonly string[]): Promise<number> {
+  let exit = 0
+  const program = commands((code) => {
+    exit = code
+  })
+  try {
+    await program.parseAsync(argv, { from: "user" })
+    return exit
+  } catch (error) {
+    return report(error)
+  }
+}
+
+function commands(done: (exit: number) => void): Command {
+  const program = new Command("conveyor")
+    .description("A CI pipeline engine in one executable.")
+    .version(version, "-V, --version", "print the version")
+    .helpCommand("help [command]", "show what a command takes")
+    .showHelpAfterError('("conveyor help" lists what there is)')
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: false })
+
+  const serve = program
+    .command("serve")
+    .alias("up")
+    .description("run a host: the API, the engine, the drivers and the pipelines folder")
+    .option("--config <file>", "settings file (default: ./conveyor.yml when it exists)")
+    .action(async (options: Record<string, string>) => {
+      const { serve } = await import("./cli/serve.ts")
+      done(await serve(settingFlags(options)))
+    })
+  addSettings(serve, Object.keys(settings) as SettingName[])
+
+  const run = program
+    .command("run <pipeline>")
+    .description("send one resource down a pipeline, follow it, and exit 0 if it succeeded, 1 if not")
+    .option("--resource <file>", "YAML or JSON: the whole resource, or only its spec")
+    .option(
+      "--set <key=value>",
+      "a field of the resource's spec, such as image.tag=1 (repeatable)",
+      collect,
+      [],
+    )
+    .option("--server <url>", "the host to run on (default: a local one, started and stopped for this run)")
+    .option("--json", "print events as JSON, one to a line, the run at the end")
+    .action(async (pipeline: string, options: RunFlags) => {
+      const { run } = await import("./cli/run.ts")
+      const server = options.server ?? process.env["CONVEYOR_SERVER"]
+      done(
+        await run(pipeline, {
+          set: options.set,
+          json: options.json === true,
+          ...(options.resource === undefined ? {} : { resource: options.resource }),
+          ...(server ? { server } : {}),
+          settings: settingFlags(options),
+        }),
+      )
+    })
+  addSettings(run, ["data", "drivers", "pipelines", "log-level"])
+
+  program
+    .command("validate [paths...]")
+    .description("check pipeline files and folders without running anything (default: ./pipelines)")
+    .option("--json", "print the faults as JSON")
+    .action(async (paths: string[], options: { json?: boolean }) => {
+      const { validate } = await import("./cli/validate.ts")
+      done(await validate(paths, { json: options.json === true }))
+    })
+  return program
+}
+
+interface RunFlags {
+  readonly resource?: string
+  readonly set: readonly string[]
+  readonly server?: string
+  readonly json?: boolean
+  readonly data?: string
+}
+
+function addSettings(command: Command, names: readonly SettingName[]): void {
+  for (const name of names) {
+    const { argument, description, default: value } = settings[name]
+    command.option(`--${name} ${argument}`, `${description} (default: ${value})`)
+  }
+}
+
+/** Commander's camelCase names back to the names of settings. */
+function settingFlags(options: object): Record<string, string> {
+  const isSetting = (name: string) => name in settings || name === "config"
+  return Object.fromEntries(
+    Object.entries(options)
+      .map(
+        ([name, value]) => [name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), value] as const,
+      )
+      .filter(([name]) => isSetting(name)),
+  )
+}
+
+function collect(value: string, earlier: readonly string[]): readonly string[] {
+  return [...earlier, value]
+}
+
+/** Says on stderr what went wrong, once, and answers the exit code. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExit
+  if (!(error instanceof ConveyorError)) {
+    console.error(error)
+    return bugExit
+  }
+  console.error(`conveyor: ${error.message}`)
+  for (const fault of error.faults) console.error(`  ${describeFault(fault)}`)
+  return error.exit
+}
+
+/** Output to a pipe is written behind our back; it must be out before the process goes. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write("", () => resolve()))
+}
