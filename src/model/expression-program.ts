@@ -40,7 +40,7 @@ function compilePart(part: TemplatePart): CompiledPart {
     case "text":
       return part
     case "unterminated":
-      return invalid(part.expression, `Expected "}}" at the end of the expression "${expression}"`)
+      return invalid(part.expression, `Expected "}}" at the end of the expression "${part.expression}"`)
     case "expression":
       return compileExpression(part.expression)
     default:
