@@ -1,0 +1,124 @@
+import { type Document, isAlias, isMap, isSeq, LineCounter, type Node, parseAllDocuments, visit } from "yaml"
+import type { Fault } from "../model/fault.ts"
+
+/** A position in a file, both counted from 1. */
+export interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+/** One YAML or JSON document: its plain value, or what keeps it from having one, and where everything in it stands. */
+export interface ReadDocument {
+  /** Undefined when there are faults. */
+  readonly value: unknown
+  readonly faults: readonly (Fault & Place)[]
+  /**
+   * Where the thing at a JSON Pointer stands; with `key`, where its key does. For what is missing: where the nearest
+   * thing around it starts.
+   */
+  readonly placeOf: (path: string, options?: { readonly key?: boolean }) => Place
+}
+
+/** Aliases a document may use; each may stand for a large part, and parts of parts multiply. */
+const aliasesMax = 100
+
+/**
+ * Reads all documents of a text, the empty ones left out. JSON is read as the YAML it is. Never throws: whatever is
+ * wrong is a fault of its document.
+ */
+export function readDocuments(text: string): readonly ReadDocument[] {
+  const lines = new LineCounter()
+  const options = { lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: true } as const
+  try {
+    const documents = parseAllDocuments(text, options)
+    if (!Array.isArray(documents)) return []
+    return documents
+      .map((document: Document) => readDocument(document, lines))
+      .filter(({ value, faults }) => faults.length > 0 || value !== null)
+  } catch (thrown) {
+    if (!(thrown instanceof RangeError)) throw thrown
+    const fault = { message: "Expected less nesting: it is too deep to read", line: 1, column: 1 }
+    return [{ value: undefined, faults: [fault], placeOf: () => fault }]
+  }
+}
+
+function readDocument(document: Document, lines: LineCounter): ReadDocument {
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset)
+    return { line: Math.max(line, 1), column: Math.max(col, 1) }
+  }
+  const placeOf: ReadDocument["placeOf"] = (path, { key = false } = {}) =>
+    placeAt(offsetOf(document, path, key))
+  const syntax = [...document.errors, ...document.warnings].map((error) => ({
+    message: firstLine(error.message),
+    ...placeAt(error.pos[0]),
+  }))
+  const faults = [...syntax, ...aliasFaults(document, placeAt)]
+  if (faults.length > 0) return { value: undefined, faults, placeOf }
+  try {
+    return { value: document.toJS({ maxAliasCount: aliasesMax }), faults, placeOf }
+  } catch (thrown) {
+    if (!(thrown instanceof ReferenceError || thrown instanceof RangeError)) throw thrown
+    return { value: undefined, faults: [{ message: firstLine(thrown.message), ...placeOf("") }], placeOf }
+  }
+}
+
+function aliasFaults(document: Document, placeAt: (offset: number) => Place): (Fault & Place)[] {
+  const faults: (Fault & Place)[] = []
+  let count = 0
+  visit(document, {
+    Alias(_, alias, around) {
+      if (++count > aliasesMax) {
+        faults.push({
+          message: `Expected at most ${aliasesMax} aliases in a document`,
+          ...placeAt(alias.range?.[0] ?? 0),
+        })
+        return visit.BREAK
+      }
+      const target = alias.resolve(document)
+      const place = placeAt(alias.range?.[0] ?? 0)
+      if (target === undefined) {
+        faults.push({ message: `No anchor "&${alias.source}" stands before this alias`, ...place })
+      } else if (around.some((node) => node === target)) {
+        faults.push({ message: `The alias "*${alias.source}" stands inside what it names`, ...place })
+      }
+      return undefined
+    },
+  })
+  return faults
+}
+
+function offsetOf(document: Document, path: string, key: boolean): number {
+  const parts = path.split("/").slice(1).map(unescapeKey)
+  let node: unknown = document.contents
+  let offset = startOf(node) ?? document.range?.[0] ?? 0
+  for (const [index, part] of parts.entries()) {
+    if (isAlias(node)) node = node.resolve(document)
+    if (isMap(node)) {
+      const pair = node.items.find((item) => String(item.key) === part)
+      if (pair === undefined) return offset
+      const last = index === parts.length - 1
+      node = pair.value
+      offset = (last && key ? undefined : startOf(node)) ?? startOf(pair.key) ?? offset
+    } else if (isSeq(node)) {
+      node = node.items[Number(part)]
+      if (node === undefined) return offset
+      offset = startOf(node) ?? offset
+    } else {
+      return offset
+    }
+  }
+  return offset
+}
+
+function startOf(node: unknown): number | undefined {
+  return (node as Partial<Node> | null | undefined)?.range?.[0]
+}
+
+function unescapeKey(part: string): string {
+  return part.replaceAll("~1", "/").replaceAll("~0", "~")
+}
+
+function firstLine(message: string): string {
+  return message.split("\n", 1)[0] as string
+}

@@ -1,0 +1,208 @@
+import * as v from "valibot"
+import { checkExpressions } from "../model/expression.ts"
+import type { Fault } from "../model/fault.ts"
+import { isJsonObject, type Json } from "../model/json.ts"
+import { isName } from "../model/name.ts"
+import { nearestName } from "../model/nearest.ts"
+import {
+  type Pipeline,
+  type PipelineSource,
+  pipelineFields,
+  pipelineSourceSchema,
+  resolvePipeline,
+} from "../model/pipeline.ts"
+import { type DefinitionSource, definitionFields, definitionSourceSchema } from "../model/resource.ts"
+import { type Place, type ReadDocument, readDocuments } from "./document.ts"
+import { missingField, type PathFault, schemaFault, unknownFields } from "./schema-faults.ts"
+
+/** One thing a file declares, complete and valid, and where its document starts. */
+export type Declaration = Place &
+  (
+    | { readonly kind: "pipeline"; readonly name: string; readonly pipeline: Pipeline }
+    | { readonly kind: "definition"; readonly name: string; readonly definition: DefinitionSource }
+  )
+
+/** What one file says. With a fault that is no warning it declares nothing: a file is taken whole or not at all. */
+export interface ParsedFile {
+  readonly file: string
+  readonly declarations: readonly Declaration[]
+  /** The names it declares, as far as they can be read, also beside faults. */
+  readonly names: readonly string[]
+  /** All there are, in the order of their places. */
+  readonly faults: readonly Fault[]
+}
+
+/** The longest file that is read, in characters. */
+export const fileLengthMax = 1_000_000
+/** The longest JSON of one declaration: its record and its revision share a commit. */
+const declarationLengthMax = 500_000
+
+const kinds = ["Pipeline", "ResourceDefinition"] as const
+
+export interface ParseOptions {
+  /** The drivers there are; a step whose driver is another one gets a warning. Default: no warnings. */
+  readonly drivers?: readonly string[]
+}
+
+/** Reads the text of one file of the pipelines folder. Never throws; every fault comes with file, line and column. */
+export function parseFile(file: string, text: string, options: ParseOptions = {}): ParsedFile {
+  if (text.length > fileLengthMax) {
+    const message = `Expected a file of at most ${fileLengthMax} characters, found ${text.length}`
+    return { file, declarations: [], names: [], faults: [{ message, file, line: 1, column: 1 }] }
+  }
+  const documents = readDocuments(text).map((document) => parseDocument(document, options))
+  const declared = documents.flatMap(({ declaration }) => declaration ?? [])
+  const faults = [...documents.flatMap((document) => document.faults), ...repeatedNames(declared)]
+    .map((fault): Fault & Place => ({ ...fault, file }))
+    .sort((a, b) => a.line - b.line || a.column - b.column)
+  const names = new Set(documents.flatMap(({ name }) => name ?? []))
+  return {
+    file,
+    declarations: faults.every((fault) => fault.severity === "warning") ? declared : [],
+    names: [...names].sort(),
+    faults,
+  }
+}
+
+interface ParsedDocument {
+  readonly name?: string
+  readonly declaration?: Declaration
+  readonly faults: readonly (Fault & Place)[]
+}
+
+function parseDocument(document: ReadDocument, options: ParseOptions): ParsedDocument {
+  if (document.faults.length > 0) return { faults: document.faults }
+  const { value } = document
+  const placed = ({ atKey = false, ...fault }: PathFault) => ({
+    ...fault,
+    ...document.placeOf(fault.path, { key: atKey }),
+  })
+  if (!isJsonObject(value)) {
+    const message = "Expected a mapping with the fields of a pipeline or a resource definition"
+    return { faults: [placed({ message, path: "" })] }
+  }
+  const { name } = value
+  const read = readDeclaration(value, options)
+  return {
+    ...(typeof name === "string" && isName(name) ? { name } : {}),
+    ...(read.declaration === undefined
+      ? {}
+      : { declaration: { ...read.declaration, ...document.placeOf("/name") } }),
+    faults: read.faults.map(placed),
+  }
+}
+
+type Unplaced<T> = T extends Place ? Omit<T, keyof Place> : never
+interface ReadDeclaration {
+  readonly declaration?: Unplaced<Declaration>
+  readonly faults: readonly PathFault[]
+}
+
+function readDeclaration(value: { readonly [key: string]: Json }, options: ParseOptions): ReadDeclaration {
+  const kind = value["kind"] ?? "Pipeline"
+  const length = JSON.stringify(value).length
+  if (length > declarationLengthMax) {
+    const message = `Expected a document of at most ${declarationLengthMax} characters as JSON, found ${length}`
+    return { faults: [{ message, path: "" }] }
+  }
+  if (kind === "Pipeline") return readPipeline(value, options)
+  if (kind === "ResourceDefinition") return readDefinition(value)
+  const nearest = nearestName(String(kind), kinds)
+  const message = `Unknown kind; expected one of ${kinds.join(", ")}`
+  return { faults: [{ message, path: "/kind", ...(nearest === undefined ? {} : { nearest }) }] }
+}
+
+function readPipeline(value: { readonly [key: string]: Json }, { drivers }: ParseOptions): ReadDeclaration {
+  const result = v.safeParse(pipelineSourceSchema, value)
+  const found = [
+    ...joinFaults(unknownPipelineFields(value), result.issues ?? []),
+    ...expressionFaults(value["steps"] ?? null),
+  ]
+  if (!result.success) return { faults: found }
+  const resolved = resolvePipeline(result.output)
+  if ("faults" in resolved) {
+    return { faults: [...found, ...resolved.faults.map((fault) => ({ ...fault, path: fault.path ?? "" }))] }
+  }
+  const { pipeline } = resolved
+  const faults = drivers === undefined ? found : [...found, ...unknownDrivers(result.output, drivers)]
+  return { declaration: { kind: "pipeline", name: pipeline.name, pipeline }, faults }
+}
+
+function readDefinition(value: { readonly [key: string]: Json }): ReadDeclaration {
+  const unknown = unknownFields(value, definitionFields, { path: "", of: "a resource definition" })
+  const result = v.safeParse(definitionSourceSchema, value)
+  const faults = joinFaults(unknown, result.issues ?? [])
+  if (!result.success) return { faults }
+  const definition = result.output
+  return { declaration: { kind: "definition", name: definition.name, definition }, faults }
+}
+
+function unknownPipelineFields(value: { readonly [key: string]: Json }): PathFault[] {
+  const steps = Array.isArray(value["steps"]) ? value["steps"] : []
+  return [
+    ...unknownFields(value, pipelineFields.pipeline, { path: "", of: "a pipeline" }),
+    ...steps.flatMap((step, index) => [
+      ...unknownFields(step, pipelineFields.step, { path: `/steps/${index}`, of: "a step" }),
+      ...unknownFields(step?.["retry"], pipelineFields.retry, {
+        path: `/steps/${index}/retry`,
+        of: "a retry",
+      }),
+    ]),
+  ]
+}
+
+/** One slip is one fault: a misspelt field is not also said to be missing under its right name. */
+function joinFaults(unknown: readonly PathFault[], issues: readonly v.BaseIssue<unknown>[]): PathFault[] {
+  const misspelt = new Set(
+    unknown.map(({ path, nearest }) => `${path.slice(0, path.lastIndexOf("/"))}/${nearest}`),
+  )
+  return [
+    ...unknown,
+    ...issues
+      .map((issue) => ({ fault: schemaFault(issue), missing: missingField(issue) !== undefined }))
+      .filter(({ fault, missing }) => !(missing && misspelt.has(fault.path)))
+      .map(({ fault }) => fault),
+  ]
+}
+
+function expressionFaults(steps: Json): PathFault[] {
+  if (!Array.isArray(steps)) return []
+  return steps.flatMap((step: Json, index) => {
+    const input = isJsonObject(step) ? step["with"] : undefined
+    if (!isJsonObject(input)) return []
+    return checkExpressions(input).map((fault) => ({ ...fault, path: `/steps/${index}/with${fault.path}` }))
+  })
+}
+
+function unknownDrivers(source: PipelineSource, drivers: readonly string[]): PathFault[] {
+  return source.steps.flatMap(({ driver }, index) => {
+    if (drivers.includes(driver)) return []
+    const nearest = nearestName(driver, drivers)
+    const fault = {
+      message: `No driver is named "${driver}" here; the step would wait for it`,
+      path: `/steps/${index}/driver`,
+      severity: "warning",
+    } as const
+    return [{ ...fault, ...(nearest === undefined ? {} : { nearest }) }]
+  })
+}
+
+function repeatedNames(declared: readonly Declaration[]): (Fault & Place)[] {
+  const first = new Map<string, Declaration>()
+  return declared.flatMap((declaration) => {
+    const key = `${declaration.kind} ${declaration.name}`
+    const earlier = first.get(key)
+    if (earlier === undefined) {
+      first.set(key, declaration)
+      return []
+    }
+    const { line, column } = declaration
+    const message = `The ${describeKind(declaration.kind)} "${declaration.name}" is already declared in line ${earlier.line}`
+    return [{ message, path: "/name", line, column }]
+  })
+}
+
+/** What people call it. */
+export function describeKind(kind: Declaration["kind"]): string {
+  return kind === "pipeline" ? "pipeline" : "resource definition"
+}
