@@ -71,9 +71,8 @@ export class LocalAttempts {
       deadlineMs: performance.now() + order.step.timeoutMs,
       abort,
     }
-    let attempts = this.#runs.get(runId)
-    if (attempts === undefined) this.#runs.set(runId, (attempts = new Map()))
-    attempts.set(order.step.id, running)
+    const attempts = this.#runs.get(runId) ?? new Map<string, Running>()
+    this.#runs.set(runId, attempts.set(order.step.id, running))
     this.#count++
     void this.#run(order, abort.signal).then((outcome) => {
       running.outcome = outcome

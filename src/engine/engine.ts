@@ -15,6 +15,7 @@ import { OtherHosts } from "./hosts.ts"
 import { inputOf } from "./input.ts"
 import { ObservedRun } from "./observe.ts"
 import { type Effect, type HostView, type Now, type Observed, plan, type Transition } from "./plan.ts"
+import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
 
 export interface EngineOptions {
@@ -33,19 +34,9 @@ export interface EngineOptions {
 }
 
 /** Runs being worked on at the same moment; the others wait in the queue. It bounds reads, not attempts. */
-const processingMax = 256
+const parallelMax = 256
 const retryMs = 250
 const conflictBackoffMsMax = 500
-
-/** A run in the engine's hands. */
-interface Tracked {
-  readonly run: ObservedRun
-  busy: boolean
-  /** Something was observed while it was being worked on. */
-  again: boolean
-  wakeAtMs: number
-  wakeTimer: Timer | undefined
-}
 
 /**
  * Observes runs, plans, applies. It is level-triggered: its queue holds run ids, and every look at a run starts from
@@ -60,14 +51,13 @@ export class Engine implements AsyncDisposable {
   readonly #attempts: LocalAttempts
   readonly #records: RunRecords
   readonly #otherHosts: OtherHosts
-  readonly #runs = new Map<string, Tracked>()
-  readonly #queue = new Set<string>()
+  readonly #runs = new Map<string, ObservedRun>()
+  readonly #queue: RunQueue
   readonly #starved = new Set<string>()
   /** Runs that have ended and are kept until the watch has passed their end, lest old news bring them back. */
   readonly #ended = new Map<string, Revision>()
   readonly #stop = new AbortController()
   #watched: Revision = 0
-  #processing = 0
   #starting = 0
   #draining = false
 
@@ -76,6 +66,7 @@ export class Engine implements AsyncDisposable {
     this.#store = options.store
     this.#log = options.log
     this.#records = new RunRecords(options.store)
+    this.#queue = new RunQueue({ parallelMax, work: (runId) => this.#look(runId) })
     this.#otherHosts = new OtherHosts(options.hostId)
     this.#lease = new HostLease({
       store: options.store,
@@ -91,7 +82,7 @@ export class Engine implements AsyncDisposable {
       log: options.appendLog,
       graceMs: options.graceMs,
       inputOf,
-      onOutcome: (runId) => this.#wake(runId),
+      onOutcome: (runId) => this.#queue.wake(runId),
     })
   }
 
@@ -142,7 +133,7 @@ export class Engine implements AsyncDisposable {
     this.#attempts.abortAll("shutdown", "ended: the host is stopping")
     await this.#attempts.idle(this.#options.graceMs + 5_000)
     this.#stop.abort()
-    for (const tracked of this.#runs.values()) clearTimeout(tracked.wakeTimer)
+    this.#queue[Symbol.dispose]()
     await this.#lease[Symbol.asyncDispose]().catch((error: unknown) =>
       this.#log.warn({ err: error }, "the lease could not be given back; it ends by itself"),
     )
@@ -151,17 +142,11 @@ export class Engine implements AsyncDisposable {
   #onActive({ entries, revision }: Listing): void {
     this.#watched = revision
     const known = new Set(this.#runs.keys())
-    for (const entry of entries) {
-      const runId = entry.key.slice(prefixes.activeRuns.length)
-      known.delete(runId)
-      this.#track(runId, { complete: false }).run.complete = false
-      this.#wake(runId)
-    }
-    // Known here and not active there: over, and the news of it was lost.
+    for (const entry of entries) known.add(entry.key.slice(prefixes.activeRuns.length))
+    // What is known here and not active there is over, and the news of it was lost: reading it tells.
     for (const runId of known) {
-      const tracked = this.#runs.get(runId)
-      if (tracked !== undefined) tracked.run.complete = false
-      this.#wake(runId)
+      this.#track(runId, { complete: false }).complete = false
+      this.#queue.wake(runId)
     }
   }
 
@@ -169,8 +154,8 @@ export class Engine implements AsyncDisposable {
     for (const change of changes) {
       const key = parseRunKey(change.type === "put" ? change.entry.key : change.key)
       if (key === undefined || key.type === "active") continue
-      const tracked = this.#runs.get(key.runId) ?? this.#meet(key.runId, key.type, change)
-      if (tracked?.run.observe(key, change)) this.#wake(key.runId)
+      const run = this.#runs.get(key.runId) ?? this.#meet(key.runId, key.type, change)
+      if (run?.observe(key, change)) this.#queue.wake(key.runId)
     }
     this.#watched = revision
     for (const [runId, endedAt] of this.#ended) {
@@ -181,7 +166,7 @@ export class Engine implements AsyncDisposable {
   }
 
   /** A run not known yet is met by its header; other news of unknown runs are about runs that have ended. */
-  #meet(runId: string, type: "header" | "step" | "claim", change: Change): Tracked | undefined {
+  #meet(runId: string, type: "header" | "step" | "claim", change: Change): ObservedRun | undefined {
     if (type !== "header" || change.type !== "put") return undefined
     const isNew = change.entry.createRevision === change.entry.modRevision
     if (!isNew && isEnded((JSON.parse(change.entry.value) as Run).status)) return undefined
@@ -205,84 +190,44 @@ export class Engine implements AsyncDisposable {
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
   }
 
-  #track(runId: string, options: { complete: boolean }): Tracked {
+  #track(runId: string, options: { complete: boolean }): ObservedRun {
     const known = this.#runs.get(runId)
     if (known !== undefined) return known
-    const tracked: Tracked = {
-      run: new ObservedRun(runId, options),
-      busy: false,
-      again: false,
-      wakeAtMs: Number.POSITIVE_INFINITY,
-      wakeTimer: undefined,
-    }
-    this.#runs.set(runId, tracked)
-    return tracked
+    const run = new ObservedRun(runId, options)
+    this.#runs.set(runId, run)
+    return run
   }
 
   #wakeAll(): void {
-    for (const runId of this.#runs.keys()) this.#wake(runId)
+    for (const runId of this.#runs.keys()) this.#queue.wake(runId)
   }
 
-  #wake(runId: string): void {
-    const tracked = this.#runs.get(runId)
-    if (tracked === undefined) return
-    if (tracked.busy) {
-      tracked.again = true
-      return
-    }
-    this.#queue.add(runId)
-    this.#workOff()
-  }
-
-  #workOff(): void {
-    for (const runId of this.#queue) {
-      if (this.#processing >= processingMax) return
-      this.#queue.delete(runId)
-      const tracked = this.#runs.get(runId)
-      if (tracked === undefined || tracked.busy) continue
-      tracked.busy = true
-      this.#processing++
-      void this.#process(tracked)
-    }
-  }
-
-  async #process(tracked: Tracked): Promise<void> {
+  async #look(runId: string): Promise<void> {
+    const run = this.#runs.get(runId)
+    if (run === undefined) return
     try {
-      do {
-        tracked.again = false
-        await this.#advance(tracked)
-      } while (tracked.again)
+      await this.#advance(run)
     } catch (error) {
-      tracked.run.complete = false
-      if (!this.#stop.signal.aborted) {
-        this.#log.error(
-          { err: error, runId: tracked.run.runId },
-          `the run is looked at again: ${messageOf(error)}`,
-        )
-        setTimeout(() => this.#wake(tracked.run.runId), retryMs)
-      }
-    } finally {
-      tracked.busy = false
-      this.#processing--
-      this.#workOff()
+      run.complete = false
+      if (this.#stop.signal.aborted) return
+      this.#log.error({ err: error, runId }, `the run is looked at again: ${messageOf(error)}`)
+      this.#queue.wakeAt(runId, performance.now() + retryMs)
     }
   }
 
   /** Plans and applies until there is nothing to do for this run now. */
-  async #advance(tracked: Tracked): Promise<void> {
-    const { run } = tracked
+  async #advance(run: ObservedRun): Promise<void> {
     let conflicts = 0
     while (!this.#stop.signal.aborted) {
       const missing = await this.#records.complete(run)
       if (run.header === undefined) return this.#drop(run.runId)
       const observed = this.#observed(run, run.header, missing)
-      const now = clock()
-      const { transitions, effects, wakeAtMs, starved } = plan(observed, now)
+      const { transitions, effects, wakeAtMs, starved } = plan(observed, clock())
       for (const effect of effects) this.#perform(run, run.header, effect)
       if (starved) this.#starved.add(run.runId)
-      this.#wakeAt(tracked, wakeAtMs, now)
+      this.#queue.wakeAt(run.runId, wakeAtMs)
       if (transitions.length === 0) {
-        if (isEnded(run.header.status)) this.#endTracking(tracked)
+        if (isEnded(run.header.status)) this.#endTracking(run)
         if (effects.length === 0) return
       } else if (await this.#commit(run, transitions)) {
         conflicts = 0
@@ -311,15 +256,10 @@ export class Engine implements AsyncDisposable {
     if (revision === undefined) return false
     takeIn(run, taken, revision)
     for (const transition of taken) {
-      if (transition.type === "settle" || transition.type === "release")
-        this.#forget(run.runId, transition.stepId)
-      if (transition.type === "settle") this.#logSettled(run.runId, transition)
+      if (transition.type !== "settle" && transition.type !== "release") continue
+      this.#forget(run.runId, transition.stepId)
     }
     return true
-  }
-
-  #logSettled(runId: string, { stepId, state }: Transition & { type: "settle" }): void {
-    this.#log.debug({ runId, stepId, status: state.status, attempt: state.attempt }, "attempt ended")
   }
 
   #forget(runId: string, stepId: string): void {
@@ -327,7 +267,7 @@ export class Engine implements AsyncDisposable {
     for (const starvedId of this.#starved) {
       if (this.#slots <= 0) return
       this.#starved.delete(starvedId)
-      this.#wake(starvedId)
+      this.#queue.wake(starvedId)
       return
     }
   }
@@ -399,28 +339,15 @@ export class Engine implements AsyncDisposable {
     return this.#options.attemptsMax - this.#attempts.count - this.#starting
   }
 
-  #wakeAt(tracked: Tracked, wakeAtMs: number, now: Now): void {
-    if (wakeAtMs >= tracked.wakeAtMs) return
-    clearTimeout(tracked.wakeTimer)
-    tracked.wakeAtMs = wakeAtMs
-    tracked.wakeTimer = setTimeout(
-      () => {
-        tracked.wakeAtMs = Number.POSITIVE_INFINITY
-        this.#wake(tracked.run.runId)
-      },
-      Math.max(0, wakeAtMs - now.monotonicMs),
-    )
-  }
-
-  #endTracking(tracked: Tracked): void {
-    const { run } = tracked
+  #endTracking(run: ObservedRun): void {
     if (this.#attempts.of(run.runId).size > 0) return
-    clearTimeout(tracked.wakeTimer)
+    this.#queue.silence(run.runId)
     if (this.#watched >= run.headerRevision) this.#runs.delete(run.runId)
     else this.#ended.set(run.runId, run.headerRevision)
   }
 
   #drop(runId: string): void {
+    this.#queue.silence(runId)
     this.#runs.delete(runId)
     this.#starved.delete(runId)
   }

@@ -1,0 +1,167 @@
+import pino from "pino"
+import type { DriverHost } from "../../src/drivers/driver-host.ts"
+import { Engine, type EngineOptions } from "../../src/engine/engine.ts"
+import type { ResourceEvent } from "../../src/model/event.ts"
+import type { JsonObject } from "../../src/model/json.ts"
+import {
+  canonicalPipeline,
+  type Pipeline,
+  type PipelineSource,
+  resolvePipeline,
+} from "../../src/model/pipeline.ts"
+import type { Resource } from "../../src/model/resource.ts"
+import { type Claim, isEnded, type Run, type StepState } from "../../src/model/run.ts"
+import { type RunView, viewRun } from "../../src/model/run-view.ts"
+import {
+  activeRunKey,
+  claimKey,
+  pipelineRevisionKey,
+  resourceKey,
+  runKey,
+  stepKey,
+  stepsPrefix,
+} from "../../src/store/keys.ts"
+import type { Store } from "../../src/store/store.ts"
+import { until } from "./until.ts"
+
+/** A pipeline from what a person would write; throws when it has faults. */
+export function pipelineOf(source: Omit<PipelineSource, "name" | "resource"> & { name?: string }): Pipeline {
+  const resolved = resolvePipeline({ name: "release", resource: "app", ...source })
+  if ("faults" in resolved) throw new Error(resolved.faults.map(({ message }) => message).join("\n"))
+  return resolved.pipeline
+}
+
+export function hashOf(pipeline: Pipeline): string {
+  return new Bun.CryptoHasher("sha256").update(canonicalPipeline(pipeline)).digest("hex")
+}
+
+export interface Submission {
+  readonly pipeline?: Pipeline
+  readonly event?: ResourceEvent
+  readonly type?: string
+  readonly metadata?: JsonObject
+  readonly spec?: JsonObject
+}
+
+/** Puts a resource and its run into the store, in one commit, as the API does. Answers the run's id. */
+export async function submit(store: Store, submission: Submission = {}): Promise<string> {
+  const {
+    pipeline,
+    event = "create",
+    type = pipeline?.resource ?? "app",
+    metadata = {},
+    spec = {},
+  } = submission
+  const runId = Bun.randomUUIDv7()
+  const at = new Date().toISOString()
+  const resource: Resource = {
+    id: runId,
+    name: `${type}-${runId}`,
+    resource: type,
+    ...(pipeline === undefined ? {} : { pipeline: pipeline.name }),
+    version: 1,
+    metadata,
+    spec,
+    createdAt: at,
+    updatedAt: at,
+  }
+  const run: Run = {
+    runId,
+    event,
+    resource: { type, name: resource.name, version: 1 },
+    ...(pipeline === undefined ? {} : { pipeline: { name: pipeline.name, hash: hashOf(pipeline) } }),
+    status: "pending",
+    createdAt: at,
+  }
+  const revision = await store.commit(
+    [],
+    [
+      { type: "put", key: resourceKey(type, resource.name), value: JSON.stringify(resource) },
+      { type: "put", key: runKey(runId), value: JSON.stringify(run) },
+      { type: "put", key: activeRunKey(runId), value: "" },
+      ...(pipeline === undefined
+        ? []
+        : [
+            {
+              type: "put",
+              key: pipelineRevisionKey(hashOf(pipeline)),
+              value: JSON.stringify(pipeline),
+            } as const,
+          ]),
+    ],
+  )
+  if (revision === undefined) throw new Error("a commit without guards holds")
+  return runId
+}
+
+/** The run as the API would show it. */
+export async function view(store: Store, runId: string): Promise<RunView> {
+  const entry = await store.get(runKey(runId))
+  if (entry === undefined) throw new Error(`run ${runId} exists`)
+  const run = JSON.parse(entry.value) as Run
+  const revision = run.pipeline && (await store.get(pipelineRevisionKey(run.pipeline.hash)))
+  const steps = run.steps ?? (revision === undefined ? [] : (JSON.parse(revision.value) as Pipeline).steps)
+  const { entries } = await store.list(stepsPrefix(runId))
+  const states = new Map(
+    entries.map(({ key, value }) => [key.slice(stepsPrefix(runId).length), JSON.parse(value) as StepState]),
+  )
+  return viewRun(run, steps, states)
+}
+
+/** The run once it has ended. */
+export async function ended(store: Store, runId: string): Promise<RunView> {
+  return await until(`run ${runId} has ended`, async () => {
+    const shown = await view(store, runId)
+    return isEnded(shown.status) ? shown : undefined
+  })
+}
+
+/** The claim on a step, if somebody holds it. */
+export async function claimOn(store: Store, runId: string, stepId: string): Promise<Claim | undefined> {
+  const entry = await store.get(claimKey(runId, stepId))
+  return entry === undefined ? undefined : (JSON.parse(entry.value) as Claim)
+}
+
+/** The state of a step, once it has one of this status. */
+export async function stepIn(
+  store: Store,
+  runId: string,
+  stepId: string,
+  status: StepState["status"],
+): Promise<StepState> {
+  return await until(`step ${stepId} is ${status}`, async () => {
+    const entry = await store.get(stepKey(runId, stepId))
+    const state = entry === undefined ? undefined : (JSON.parse(entry.value) as StepState)
+    return state?.status === status ? state : undefined
+  })
+}
+
+/** A running engine on this store, with a host id of its own. */
+export async function startEngine(
+  store: Store,
+  drivers: DriverHost,
+  options: Partial<EngineOptions> = {},
+): Promise<Engine> {
+  const hostId = options.hostId ?? Bun.randomUUIDv7()
+  const engine = new Engine({
+    store,
+    drivers,
+    appendLog: async () => {},
+    hostId,
+    leaseTtlMs: 10_000,
+    graceMs: 100,
+    attemptsMax: 64,
+    workspaceOf: (runId) => `/nowhere/${runId}`,
+    describe: () => ({
+      hostId,
+      version: "test",
+      startedAt: "2026-01-01T00:00:00.000Z",
+      drivers: drivers.list(),
+      driverFaults: [],
+    }),
+    log: pino({ level: process.env["TEST_LOG"] ?? "silent" }),
+    ...options,
+  })
+  await engine.start()
+  return engine
+}
