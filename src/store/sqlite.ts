@@ -128,7 +128,9 @@ class SqliteStore implements Store {
     this.#closed = true
     this.#leases[Symbol.dispose]()
     this.#history.close()
-    this.#db.close()
+    // A statement that is left would keep the file locked behind a closed connection.
+    for (const statement of Object.values(this.#statements)) statement.finalize()
+    this.#db.close(true)
   }
 
   #checkOpen(): void {

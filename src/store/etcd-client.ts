@@ -1,0 +1,98 @@
+import {
+  Etcd3,
+  EtcdLeaseInvalidError,
+  GRPCNotFoundError,
+  GRPCOutOfRangeError,
+  type IOptions,
+  isRecoverableError,
+} from "etcd3"
+import { ConveyorError, messageOf } from "../errors.ts"
+
+export interface EtcdOptions {
+  /** `http://host:port` or `https://host:port`, one for each member. */
+  readonly endpoints: readonly string[]
+  /** Begins every key of this store in etcd; callers never see it. */
+  readonly prefix: string
+  /** How long one call may take. Default 5000. */
+  readonly callMsMax?: number
+}
+
+type Policy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>
+
+/**
+ * The client's own fault handling is a breaker that keeps a healthy etcd waiting for seconds, and retries that make a
+ * commit that happened look like a conflict. This policy does nothing, and `call` below decides.
+ */
+const handsOff: Policy = {
+  _altReturn: undefined as never,
+  onSuccess: () => ({ dispose: () => {} }),
+  onFailure: () => ({ dispose: () => {} }),
+  execute: async (run, signal) => run({ signal: signal ?? new AbortController().signal }),
+}
+
+/** A client that sets a deadline on every call and notices a peer that has fallen silent. It connects when used. */
+export function connect(options: EtcdOptions): Etcd3 {
+  const { callMsMax = 5_000 } = options
+  return new Etcd3({
+    hosts: [...options.endpoints],
+    faultHandling: { global: handsOff, host: () => handsOff },
+    defaultCallOptions: (context) => (context.isStream ? {} : { deadline: Date.now() + callMsMax }),
+    grpcOptions: {
+      // One revision of a watch or one page of a list may pass the default of 4 MB.
+      "grpc.max_receive_message_length": -1,
+      "grpc.keepalive_time_ms": 10_000,
+      "grpc.keepalive_timeout_ms": 5_000,
+      "grpc.initial_reconnect_backoff_ms": 50,
+      "grpc.min_reconnect_backoff_ms": 50,
+      "grpc.max_reconnect_backoff_ms": 1_000,
+    },
+  })
+}
+
+const tries = 3
+const retryMs = 50
+
+/**
+ * Runs one call on etcd. What is `repeatable` is tried again when the connection broke, and anything is that never
+ * left this process. Throws `STORE_UNAVAILABLE` when etcd does not answer; an answer that says no is thrown as it is.
+ */
+export async function call<T>(repeatable: "repeatable" | "once", run: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run()
+    } catch (error) {
+      const again = attempt < tries && (wasNotSent(error) || (repeatable === "repeatable" && isLost(error)))
+      if (!again) throw asStoreError(error)
+      await Bun.sleep(retryMs * attempt)
+    }
+  }
+}
+
+/** Whether etcd answered that it does not know the lease, or not any more. */
+export function isLeaseGone(error: unknown): boolean {
+  return error instanceof EtcdLeaseInvalidError || error instanceof GRPCNotFoundError
+}
+
+/** Whether etcd answered that the revision asked for is compacted. */
+export function isCompacted(error: unknown): boolean {
+  return error instanceof GRPCOutOfRangeError && error.message.includes("compacted")
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof Error && isRecoverableError(error)
+}
+
+function wasNotSent(error: unknown): boolean {
+  return (
+    isLost(error) &&
+    /No connection established|Channel closed before call started|ECONNREFUSED/.test(messageOf(error))
+  )
+}
+
+function asStoreError(error: unknown): unknown {
+  if (error instanceof ConveyorError || isLeaseGone(error) || isCompacted(error)) return error
+  const message = messageOf(error)
+  if (message.includes("request is too large"))
+    return new ConveyorError("TOO_LARGE", "etcd refuses a request of that size", { cause: error })
+  return new ConveyorError("STORE_UNAVAILABLE", `etcd does not answer: ${message}`, { cause: error })
+}

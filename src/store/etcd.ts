@@ -1,0 +1,186 @@
+import type { Etcd3, ICompare, ILeaseKeepAliveResponse, IRequestOp } from "etcd3"
+import { ConveyorError } from "../errors.ts"
+import { call, connect, type EtcdOptions, isCompacted, isLeaseGone } from "./etcd-client.ts"
+import { type EtcdKeys, type EtcdRange, etcdKeys } from "./etcd-keys.ts"
+import { watchEtcd } from "./etcd-watch.ts"
+import { keyRange } from "./key-range.ts"
+import { checkCommit, checkKey, checkText } from "./limits.ts"
+import type { Change, Entry, Guard, Lease, Listing, ListOptions, Revision, Store, Write } from "./store.ts"
+
+/**
+ * The store in etcd, under a prefix, for several hosts. Revisions are etcd's. Rejects with `STORE_UNAVAILABLE` when
+ * etcd does not answer now; later it reconnects by itself.
+ */
+export async function openEtcd(options: EtcdOptions): Promise<Store> {
+  const client = connect(options)
+  try {
+    await call("repeatable", () =>
+      client.kv.range({ key: Buffer.from(`${options.prefix}.`), count_only: true }),
+    )
+    return new EtcdStore(client, options)
+  } catch (error) {
+    client.close()
+    throw error
+  }
+}
+
+/** Entries fetched at once: few enough that a page of the greatest values still fits into a message. */
+const pageMax = 200
+const keepAliveMsMax = 5_000
+const listTries = 5
+
+class EtcdStore implements Store {
+  readonly #client: Etcd3
+  readonly #keys: EtcdKeys
+  readonly #closing = new AbortController()
+
+  constructor(client: Etcd3, options: EtcdOptions) {
+    this.#client = client
+    this.#keys = etcdKeys(options.prefix)
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    checkKey(key)
+    this.#checkOpen()
+    const found = await call("repeatable", () => this.#client.kv.range({ key: this.#keys.toEtcd(key) }))
+    const [first] = found.kvs
+    return first === undefined ? undefined : this.#keys.entryOf(first)
+  }
+
+  async list(prefix: string, options: ListOptions = {}): Promise<Listing> {
+    checkText("prefix", prefix)
+    if (options.after !== undefined) checkText("key", options.after)
+    this.#checkOpen()
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#listOnce(prefix, options)
+      } catch (error) {
+        if (!isCompacted(error)) throw error
+        // The revision of the first page was compacted before the last page was read: begin again.
+        if (attempt === listTries)
+          throw new ConveyorError("STORE_UNAVAILABLE", "etcd compacts faster than it lists", { cause: error })
+      }
+    }
+  }
+
+  async commit(guards: readonly Guard[], writes: readonly Write[]): Promise<Revision | undefined> {
+    checkCommit(guards, writes)
+    this.#checkOpen()
+    const compare = guards.map((guard) => this.#compareOf(guard))
+    const success = writes.map((write) => this.#operationOf(write))
+    try {
+      const answer = await call("once", () => this.#client.kv.txn({ compare, success, failure: [] }))
+      return answer.succeeded ? Number(answer.header.revision) : undefined
+    } catch (error) {
+      if (isLeaseGone(error)) return undefined
+      throw error
+    }
+  }
+
+  async *watch(prefix: string, since: Revision, signal: AbortSignal): AsyncGenerator<readonly Change[]> {
+    checkText("prefix", prefix)
+    const range = keyRange(prefix, {})
+    if (range === undefined) throw new Error("A range without `after` must hold keys")
+    yield* watchEtcd({
+      client: this.#client,
+      keys: this.#keys,
+      range: this.#keys.toEtcdRange(range),
+      since,
+      signal: AbortSignal.any([signal, this.#closing.signal]),
+    })
+  }
+
+  /** etcd counts whole seconds, and takes at least two by default: a lease may live longer than asked for. */
+  async grant(ttlMs: number): Promise<Lease> {
+    this.#checkOpen()
+    const granted = await call("repeatable", () =>
+      this.#client.leaseClient.leaseGrant({ TTL: Math.ceil(ttlMs / 1_000) }),
+    )
+    return { id: granted.ID, ttlMs }
+  }
+
+  async keepAlive(lease: Lease): Promise<boolean> {
+    this.#checkOpen()
+    const answer = await call("repeatable", () => this.#keepAliveOnce(lease))
+    return Number(answer.TTL) > 0
+  }
+
+  async revoke(lease: Lease): Promise<void> {
+    this.#checkOpen()
+    try {
+      await call("repeatable", () => this.#client.leaseClient.leaseRevoke({ ID: lease.id }))
+    } catch (error) {
+      if (!isLeaseGone(error)) throw error
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+    this.#client.close()
+  }
+
+  #checkOpen(): void {
+    if (this.#closing.signal.aborted) throw new ConveyorError("STORE_UNAVAILABLE", "The store is closed")
+  }
+
+  async #listOnce(prefix: string, { limit, ...options }: ListOptions): Promise<Listing> {
+    const entries: Entry[] = []
+    let { after } = options
+    let revision = 0
+    for (;;) {
+      const range = keyRange(prefix, after === undefined ? options : { ...options, after })
+      const wanted =
+        range === undefined ? 0 : Math.min(pageMax, (limit ?? Number.POSITIVE_INFINITY) - entries.length)
+      const page = await this.#page(range && this.#keys.toEtcdRange(range), { wanted, revision, ...options })
+      revision ||= Number(page.header.revision)
+      for (const found of page.kvs) entries.push(this.#keys.entryOf(found))
+      if (!page.more || page.kvs.length === 0 || entries.length === limit) return { revision, entries }
+      after = entries.at(-1)?.key
+    }
+  }
+
+  /** At most `wanted` entries as of `revision`, 0 being now. Of no range or none wanted: only the revision. */
+  #page(
+    range: EtcdRange | undefined,
+    options: { readonly wanted: number; readonly revision: Revision; readonly reverse?: boolean },
+  ) {
+    const { wanted, revision, reverse = false } = options
+    if (range === undefined || wanted === 0) {
+      const nothing = { key: this.#keys.toEtcd("."), revision, count_only: true }
+      return call("repeatable", () => this.#client.kv.range(nothing))
+    }
+    const order = reverse ? ({ sort_target: "Key", sort_order: "Descend" } as const) : {}
+    return call("repeatable", () => this.#client.kv.range({ ...range, ...order, limit: wanted, revision }))
+  }
+
+  #compareOf({ key, modRevision }: Guard): ICompare {
+    return { result: "Equal", target: "Mod", key: this.#keys.toEtcd(key), mod_revision: modRevision }
+  }
+
+  #operationOf(write: Write): IRequestOp {
+    const key = this.#keys.toEtcd(write.key)
+    switch (write.type) {
+      case "put":
+        return { request_put: { key, value: Buffer.from(write.value), lease: write.lease?.id ?? 0 } }
+      case "delete":
+        return { request_delete_range: { key } }
+      default:
+        return write satisfies never
+    }
+  }
+
+  /** One renewal on a stream of its own, so that an answer belongs to its question and a loss is told at once. */
+  async #keepAliveOnce(lease: Lease): Promise<ILeaseKeepAliveResponse> {
+    const stream = await this.#client.leaseClient.leaseKeepAlive({ deadline: Date.now() + keepAliveMsMax })
+    try {
+      return await new Promise((resolve, reject) => {
+        stream.on("data", resolve)
+        stream.on("error", reject)
+        stream.on("end", () => reject(new Error("The stream ended without an answer")))
+        stream.write({ ID: lease.id })
+      })
+    } finally {
+      stream.end()
+    }
+  }
+}
