@@ -190,9 +190,10 @@ class SqliteStore implements Store {
       if (revision > before) this.#statements.setRevision.run(revision)
       this.#statements.commit.run()
     } catch (error) {
-      if (this.#db.inTransaction) this.#statements.rollback.run()
       const reason = sqliteError(error, this.#file)
       for (const job of jobs) job.reject(reason)
+      // SQLite rolls back by itself after some errors, and leaves it to us after others.
+      if (this.#db.inTransaction) this.#statements.rollback.run()
       return
     }
     this.#revision = revision
