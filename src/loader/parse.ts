@@ -5,6 +5,7 @@ import { isJsonObject, type Json } from "../model/json.ts"
 import { isName } from "../model/name.ts"
 import { nearestName } from "../model/nearest.ts"
 import {
+  canonicalPipeline,
   type Pipeline,
   type PipelineSource,
   pipelineFields,
@@ -18,7 +19,13 @@ import { missingField, type PathFault, schemaFault, unknownFields } from "./sche
 /** One thing a file declares, complete and valid, and where its document starts. */
 export type Declaration = Place &
   (
-    | { readonly kind: "pipeline"; readonly name: string; readonly pipeline: Pipeline }
+    | {
+        readonly kind: "pipeline"
+        readonly name: string
+        readonly pipeline: Pipeline
+        /** {@link canonicalPipeline} as SHA-256 in hex. */
+        readonly hash: string
+      }
     | { readonly kind: "definition"; readonly name: string; readonly definition: DefinitionSource }
   )
 
@@ -125,7 +132,8 @@ function readPipeline(value: { readonly [key: string]: Json }, { drivers }: Pars
   }
   const { pipeline } = resolved
   const faults = drivers === undefined ? found : [...found, ...unknownDrivers(result.output, drivers)]
-  return { declaration: { kind: "pipeline", name: pipeline.name, pipeline }, faults }
+  const hash = new Bun.CryptoHasher("sha256").update(canonicalPipeline(pipeline)).digest("hex")
+  return { declaration: { kind: "pipeline", name: pipeline.name, pipeline, hash }, faults }
 }
 
 function readDefinition(value: { readonly [key: string]: Json }): ReadDeclaration {

@@ -1,0 +1,177 @@
+import { messageOf } from "../errors.ts"
+import { describeFault, type Fault } from "../model/fault.ts"
+import type { FileFaults } from "../model/file-faults.ts"
+import { canonicalJson, type Json } from "../model/json.ts"
+import type { Store } from "../store/store.ts"
+import { type AppliedFiles, applyFiles } from "./apply-files.ts"
+import { createFolderReader, type FolderContent } from "./folder-reader.ts"
+import { createFolderWatch } from "./folder-watch.ts"
+import type { FolderView } from "./ownership.ts"
+import { createScanSchedule } from "./scan-schedule.ts"
+
+/** How often the folder is looked at without a hint: what a watcher missed is seen then. */
+const backstopMs = 2_000
+
+export interface LoaderOptions {
+  /** The pipelines folder. It need not be there yet. */
+  readonly folder: string
+  readonly store: Store
+  readonly log?: LoaderLog
+  /** Milliseconds since 1970. */
+  readonly now?: () => number
+  /** Makes the ids of resource definitions. */
+  readonly newId?: () => string
+}
+
+/** Where the loader says what it did, each thing once. */
+export interface LoaderLog {
+  info(message: string): void
+  warn(message: string): void
+  error(message: string): void
+}
+
+/**
+ * Keeps the store in step with the pipelines folder: what its files declare is in the store within 100 ms of the last
+ * write, and a bad file leaves what it owned as it was. `start` it once; dispose it before the store.
+ */
+export interface Loader extends AsyncDisposable {
+  /** Resolves when the folder as it is now is in the store, or is a fault there. Rejects when the store does not answer. */
+  start(): Promise<void>
+  /** How many pipelines the files hold now. */
+  readonly pipelines: number
+  /** All that is wrong in the folder now, ordered by file. */
+  faults(): readonly Fault[]
+}
+
+/** Makes a loader. Nothing is read before its start. */
+export function createLoader(options: LoaderOptions): Loader {
+  return new FolderLoader(options)
+}
+
+class FolderLoader implements Loader {
+  readonly #options: LoaderOptions
+  readonly #now: () => number
+  readonly #read: () => Promise<FolderContent>
+  readonly #watch
+  readonly #schedule
+  #backstop: ReturnType<typeof setInterval> | undefined
+  /** The folder that is watched; another one in its place needs a new watch. */
+  #identity: string | undefined
+  #isMissing = false
+  /** The store does not say yet what the folder did at the last scan. */
+  #isBehind = true
+  #present: ReadonlySet<string> = new Set()
+  #applied: AppliedFiles = { pipelines: 0, faults: new Map(), messages: [] }
+  #troubleSaid = ""
+
+  constructor(options: LoaderOptions) {
+    this.#options = options
+    this.#now = options.now ?? Date.now
+    this.#read = createFolderReader(options.folder, this.#now)
+    this.#schedule = createScanSchedule(() => this.#scanSafely(), this.#now)
+    this.#watch = createFolderWatch(options.folder, () => {
+      if (this.#backstop !== undefined) this.#schedule.hint()
+    })
+  }
+
+  get pipelines(): number {
+    return this.#applied.pipelines
+  }
+
+  faults(): readonly Fault[] {
+    return [...this.#applied.faults.values()].flatMap(({ faults }) => faults)
+  }
+
+  async start(): Promise<void> {
+    await this.#scan()
+    this.#backstop = setInterval(this.#schedule.hint, backstopMs)
+    this.#backstop.unref()
+    // For hints that came during the first scan.
+    this.#schedule.hint()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#backstop)
+    await this.#schedule[Symbol.asyncDispose]()
+    await this.#watch[Symbol.asyncDispose]()
+  }
+
+  async #scanSafely(): Promise<void> {
+    try {
+      await this.#scan()
+      this.#troubleSaid = ""
+    } catch (thrown) {
+      this.#isBehind = true
+      const trouble = `The pipelines folder could not be brought into the store; trying again: ${messageOf(thrown)}`
+      if (trouble !== this.#troubleSaid) this.#options.log?.error(trouble)
+      this.#troubleSaid = trouble
+    }
+  }
+
+  async #scan(): Promise<void> {
+    const content = await this.#read()
+    if (content.type === "missing") {
+      this.#sayMissing(content.reason)
+      return
+    }
+    this.#isMissing = false
+    if (this.#identity !== content.identity) {
+      this.#watch.renew()
+      this.#identity = content.identity
+    }
+    if (!content.changed && !this.#isBehind) return
+    this.#isBehind = true
+    const vanished = [...this.#present].filter((file) => !content.files.has(file))
+    this.#present = new Set(content.files.keys())
+    const applied = await this.#apply(viewOf(content, new Set(vanished)))
+    this.#say(applied)
+    this.#applied = applied
+    // A file that is gone is believed to be gone when it is so twice: some editors delete before they write.
+    this.#isBehind = vanished.length > 0
+    if (vanished.length > 0) this.#schedule.hint()
+  }
+
+  #apply(folder: FolderView): Promise<AppliedFiles> {
+    const newId = this.#options.newId ?? Bun.randomUUIDv7
+    return applyFiles(this.#options.store, folder, {
+      now: () => new Date(this.#now()).toISOString(),
+      newId: () => newId(),
+    })
+  }
+
+  #sayMissing(reason: string): void {
+    if (this.#isMissing) return
+    this.#isMissing = true
+    this.#identity = undefined
+    const { folder, log } = this.#options
+    const why = reason === "ENOENT" ? "is not there" : `cannot be read (${reason})`
+    log?.warn(`The pipelines folder ${folder} ${why}; what its files declared before stays`)
+  }
+
+  /** Says what was done, the faults that are new and the files that are mended. */
+  #say(applied: AppliedFiles): void {
+    const { log } = this.#options
+    for (const message of applied.messages) log?.info(message)
+    const before = this.#applied.faults
+    for (const [file, found] of applied.faults) {
+      if (textOf(found) === textOf(before.get(file))) continue
+      for (const fault of found.faults) log?.error(describeFault(fault))
+    }
+    for (const file of before.keys()) if (!applied.faults.has(file)) log?.info(`${file} is mended, or gone`)
+  }
+}
+
+function viewOf(content: FolderContent & { type: "present" }, vanished: ReadonlySet<string>): FolderView {
+  const { files, unreadableFolders } = content
+  return {
+    files,
+    isUncertain(file) {
+      if (unreadableFolders.some((folder) => file.startsWith(`${folder}/`))) return "unreadable"
+      return vanished.has(file) ? "vanished" : undefined
+    },
+  }
+}
+
+function textOf(faults: FileFaults | undefined): string {
+  return faults === undefined ? "" : canonicalJson(faults as unknown as Json)
+}
