@@ -1,0 +1,77 @@
+import type { DriverResult } from "../model/driver.ts"
+import { type AttemptLog, createAttemptLog } from "./attempt-log.ts"
+import { type AttemptProcesses, createAttemptProcesses } from "./attempt-processes.ts"
+import { type Attempt, AttemptAbort } from "./driver-host.ts"
+import { failure } from "./result.ts"
+
+/** What an attempt's work is done with. */
+export interface Surroundings {
+  readonly attempt: Attempt
+  readonly log: AttemptLog
+  readonly processes: AttemptProcesses
+}
+
+/** The driver's side of an attempt: a call into a worker, or a process. */
+export interface Work {
+  /** How it ended. Never rejects. */
+  readonly outcome: Promise<DriverResult>
+  /** Tells the driver that it must end. Its processes have been told already. */
+  abort(message: string): void
+  /** Ends it now: `outcome` must settle soon. */
+  kill(message: string): void
+}
+
+/** An attempt under way. */
+export interface AttemptRun {
+  /** Settles as {@link import("./driver-host.ts").DriverHost.run} promises. Never rejects. */
+  readonly result: Promise<DriverResult>
+  /** Ends it from outside, as its signal would. */
+  abort(abort: AttemptAbort): void
+}
+
+/**
+ * Runs one attempt: starts its work, ends it when it is aborted (asked at once, killed after its grace period), and
+ * settles when its processes are gone and its log is durable.
+ */
+export function startAttempt(
+  attempt: Attempt,
+  { data, startWork }: { readonly data: string; readonly startWork: (surroundings: Surroundings) => Work },
+): AttemptRun {
+  const log = createAttemptLog(attempt)
+  const { token, workspace, signal, graceMs } = attempt
+  const processes = createAttemptProcesses({ token, data, workspace, log })
+  const work = startWork({ attempt, log, processes })
+  let aborted: { readonly message: string; readonly deadline: number } | undefined
+  let killTimer: Timer | undefined
+
+  function abort({ message }: AttemptAbort): void {
+    if (aborted !== undefined) return
+    aborted = { message, deadline: performance.now() + graceMs }
+    work.abort(message)
+    processes.terminate()
+    killTimer = setTimeout(() => work.kill(message), graceMs)
+  }
+
+  async function settle(): Promise<DriverResult> {
+    const outcome = await work.outcome
+    clearTimeout(killTimer)
+    const endedAt = performance.now()
+    // An abort that comes now shortens nothing but the wait: its grace period counts from the earlier of the two.
+    await processes.end(() => Math.min(aborted?.deadline ?? Number.POSITIVE_INFINITY, endedAt + graceMs))
+    await log.settled()
+    signal.removeEventListener("abort", onSignal)
+    clearTimeout(killTimer)
+    return aborted === undefined ? outcome : failure(aborted.message)
+  }
+
+  const onSignal = (): void => abort(abortOf(signal.reason))
+  if (signal.aborted) onSignal()
+  else signal.addEventListener("abort", onSignal, { once: true })
+  return { result: settle(), abort }
+}
+
+function abortOf(reason: unknown): AttemptAbort {
+  return reason instanceof AttemptAbort
+    ? reason
+    : new AttemptAbort("cancelled", "The attempt was ended from outside")
+}

@@ -1,0 +1,154 @@
+import { join } from "node:path"
+import { messageOf } from "../errors.ts"
+import { type DriverDescription, type DriverResult, listensFor } from "../model/driver.ts"
+import type { Fault } from "../model/fault.ts"
+import { type AttemptRun, startAttempt } from "./attempt-run.ts"
+import { type Catalogue, createCatalogue } from "./catalogue.ts"
+import { type Attempt, AttemptAbort, type DriverHost } from "./driver-host.ts"
+import { createDriverLoader, writeOnce } from "./driver-loader.ts"
+import { FolderWatch } from "./folder-watch.ts"
+import { failure } from "./result.ts"
+import { createDriverRunners, type DriverRunners } from "./runners.ts"
+import { writeSdkTypes } from "./sdk-types.ts"
+import { type Shipped, type ShippedDriver, shippedDrivers, workerEntry } from "./shipped.ts"
+
+/** Where the host of drivers says what nobody asked for. A pino logger is one. */
+export interface DriverHostLog {
+  error(fields: object, message: string): void
+}
+
+/** Makes the host of the drivers in `folder`, which may be missing, and of those that come with Conveyor. */
+export function createDriverHost(options: {
+  readonly folder: string
+  /** The data folder; bundles go below it, and child processes are marked with it. */
+  readonly data: string
+  readonly log?: DriverHostLog
+}): DriverHost {
+  return new FolderDriverHost(options)
+}
+
+class FolderDriverHost implements DriverHost {
+  readonly #folder: string
+  readonly #data: string
+  readonly #log: DriverHostLog | undefined
+  readonly #runners: DriverRunners = createDriverRunners({ entry: workerEntry })
+  readonly #listeners: (() => void)[] = []
+  readonly #running = new Set<AttemptRun>()
+  #shipped: ReadonlyMap<string, ShippedDriver> = new Map()
+  #catalogue: Catalogue | undefined
+  #watch: FolderWatch | undefined
+  #scanning: Promise<void> | undefined
+  #scanAgain = false
+  #disposed = false
+
+  constructor({ folder, data, log }: Parameters<typeof createDriverHost>[0]) {
+    this.#folder = folder
+    this.#data = data
+    this.#log = log
+  }
+
+  async start(): Promise<void> {
+    if (this.#catalogue !== undefined) throw new Error("A driver host is started once")
+    const shipped = await shippedDrivers()
+    await writeSdkTypes(this.#folder, shipped.sdk)
+    this.#catalogue = this.#createCatalogue(shipped)
+    await this.#rescan()
+    this.#watch = new FolderWatch(this.#folder, () => void this.#rescan())
+  }
+
+  find(name: string): DriverDescription | undefined {
+    return this.#catalogue?.find(name)
+  }
+
+  listening(kind: string): readonly DriverDescription[] {
+    return this.list().filter(({ resources }) => listensFor(resources, kind))
+  }
+
+  list(): readonly DriverDescription[] {
+    return this.#catalogue?.list() ?? []
+  }
+
+  faults(): readonly Fault[] {
+    return this.#catalogue?.faults() ?? []
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener)
+  }
+
+  async run(attempt: Attempt): Promise<DriverResult> {
+    const { name, hash } = attempt.driver
+    if (this.#disposed) return failure("The host is stopping")
+    if (attempt.signal.aborted) return failure(messageOf(attempt.signal.reason))
+    await this.#provideShipped(hash)
+    const startWork = this.#runners.find(hash)
+    if (startWork === undefined) return failure(`This host has no driver "${name}" with the hash ${hash}`)
+    const run = startAttempt(attempt, { data: this.#data, startWork })
+    this.#running.add(run)
+    try {
+      return await run.result
+    } finally {
+      this.#running.delete(run)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true
+    await this.#watch?.[Symbol.asyncDispose]()
+    await this.#scanning
+    const runs = [...this.#running]
+    for (const run of runs) run.abort(new AttemptAbort("shutdown", "The host is stopping"))
+    await Promise.all(runs.map(({ result }) => result))
+    this.#runners[Symbol.dispose]()
+  }
+
+  #createCatalogue({ sdk, drivers }: Shipped): Catalogue {
+    this.#shipped = new Map(drivers.map((driver) => [driver.hash, driver]))
+    return createCatalogue({
+      folder: this.#folder,
+      shipped: drivers.map(({ name, hash }) => ({
+        name,
+        hash,
+        resources: [],
+        type: "module",
+        source: "builtin",
+      })),
+      loader: createDriverLoader({ folder: this.#folder, data: this.#data, sdk, runners: this.#runners }),
+    })
+  }
+
+  /** A shipped driver is written to disk, where a worker can import it, before its first attempt and not sooner. */
+  async #provideShipped(hash: string): Promise<void> {
+    const driver = this.#shipped.get(hash)
+    if (driver === undefined || this.#runners.find(hash) !== undefined) return
+    const file = join(this.#data, "drivers", `${hash}.js`)
+    await writeOnce(file, driver.text)
+    this.#runners.module(hash, file)
+  }
+
+  /** Looks at the folder. A call while it looks makes it look once more, so the last change is always seen. */
+  #rescan(): Promise<void> {
+    this.#scanAgain = true
+    this.#scanning ??= this.#scan().finally(() => {
+      this.#scanning = undefined
+    })
+    return this.#scanning
+  }
+
+  async #scan(): Promise<void> {
+    while (this.#scanAgain && !this.#disposed) {
+      this.#scanAgain = false
+      try {
+        if (await this.#catalogue?.rescan()) this.#swap()
+      } catch (error) {
+        this.#log?.error({ error: messageOf(error) }, "The drivers folder cannot be read")
+      }
+    }
+  }
+
+  #swap(): void {
+    this.#runners.serve(new Set(this.list().map(({ hash }) => hash)))
+    this.#watch?.watchOutside(this.#catalogue?.outsideInputs() ?? [])
+    for (const listener of this.#listeners) listener()
+  }
+}

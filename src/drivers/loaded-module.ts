@@ -1,0 +1,55 @@
+import { readLegacyDriver } from "./legacy.ts"
+import type { LoadedDriver } from "./protocol.ts"
+import type { DriverContext, InputSchema } from "./sdk.ts"
+
+/** A driver module that was imported and found to be one. */
+export interface LoadedModule {
+  readonly description: LoadedDriver
+  readonly input?: InputSchema<unknown>
+  /** Whatever it returns or throws is the attempt's end. */
+  reconcile(ctx: DriverContext): unknown
+}
+
+/**
+ * Finds the driver in a module's exports: the default export, or the module itself (CommonJS, named exports).
+ * Answers a sentence for the author when there is none.
+ */
+export function readModule(exports: Readonly<Record<string, unknown>>): LoadedModule | string {
+  for (const candidate of [exports["default"], exports]) {
+    if (!isRecord(candidate)) continue
+    if (typeof candidate["reconcile"] === "function") return readDriver(candidate)
+    const legacy = readLegacyDriver(candidate)
+    if (legacy !== undefined) return legacy
+  }
+  return "The file exports no driver; expected `export default defineDriver({ reconcile(ctx) { … } })`"
+}
+
+function readDriver(driver: Record<string, unknown>): LoadedModule | string {
+  const { name, resources = [], input } = driver
+  if (name !== undefined && typeof name !== "string") return "The driver's `name` must be a string"
+  if (!isStrings(resources)) return "The driver's `resources` must be a list of names of resource definitions"
+  if (input !== undefined && !isInputSchema(input)) {
+    return "The driver's `input` must be a Standard Schema (valibot, zod, arktype, …)"
+  }
+  return {
+    description: { ...(name === undefined ? {} : { name }), resources, type: "module" },
+    ...(input === undefined ? {} : { input }),
+    reconcile: (ctx) => (driver as { reconcile(ctx: DriverContext): unknown }).reconcile(ctx),
+  }
+}
+
+/** Is it a list of strings and nothing else? */
+export function isStrings(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string")
+}
+
+function isInputSchema(value: unknown): value is InputSchema<unknown> {
+  // A schema may be a function (arktype) as well as an object.
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return false
+  const standard = (value as Record<string, unknown>)["~standard"]
+  return isRecord(standard) && typeof standard["validate"] === "function"
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null
+}

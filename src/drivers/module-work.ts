@@ -1,0 +1,68 @@
+import type { DriverResult } from "../model/driver.ts"
+import type { Surroundings, Work } from "./attempt-run.ts"
+import type { Attempt } from "./driver-host.ts"
+import { splitMessage } from "./lines.ts"
+import type { ThreadPool } from "./pool.ts"
+import type { AttemptContext } from "./protocol.ts"
+import { failure } from "./result.ts"
+import type { DriverThread } from "./thread.ts"
+
+/** Runs an attempt in a worker of this pool. */
+export function startModuleWork(pool: ThreadPool, { attempt, log, processes }: Surroundings): Work {
+  let thread: DriverThread | undefined
+  const stopped = Promise.withResolvers<DriverResult>()
+
+  async function runIn(acquired: DriverThread): Promise<DriverResult> {
+    thread = acquired
+    const result = await acquired.run(contextOf(attempt), {
+      log: (message) => log.write("log", splitMessage(message)),
+      exec: processes.exec,
+    })
+    pool.release(acquired)
+    return result
+  }
+
+  /** Waits for a worker, but not after the attempt was told to end: then the worker goes back unused. */
+  async function runWhenFree(free: Promise<DriverThread>): Promise<DriverResult> {
+    let isStopped = false
+    const ran = free.then((acquired) => {
+      if (!isStopped) return runIn(acquired)
+      pool.release(acquired)
+      return stopped.promise
+    })
+    void stopped.promise.then(() => {
+      isStopped = thread === undefined
+    })
+    return Promise.race([ran, stopped.promise.then((result) => (thread === undefined ? result : ran))])
+  }
+
+  const acquired = pool.acquire()
+  return {
+    outcome: acquired instanceof Promise ? runWhenFree(acquired) : runIn(acquired),
+    abort(message) {
+      if (thread === undefined) stopped.resolve(failure(message))
+      else thread.abort(message)
+    },
+    kill: (message) => thread?.end(message),
+  }
+}
+
+function contextOf(attempt: Attempt): AttemptContext {
+  const { resource, event, input, metadata, results, token, workspace, driver, pipelineName } = attempt
+  return {
+    resource,
+    event,
+    input,
+    metadata,
+    results,
+    run: {
+      id: attempt.runId,
+      ...(pipelineName === undefined ? {} : { pipeline: pipelineName }),
+      createdAt: attempt.runCreatedAt,
+    },
+    step: { id: attempt.stepId, driver: driver.name },
+    attempt: attempt.attempt,
+    token,
+    workspace,
+  }
+}

@@ -1,0 +1,63 @@
+import type { DriverResult } from "../model/driver.ts"
+import type { Attempt } from "./driver-host.ts"
+import type { ExecOptions } from "./sdk.ts"
+
+/*
+ * What the host and a worker say to each other. A worker has one driver loaded and runs one attempt at a time, so
+ * that whatever goes wrong in it belongs to exactly one attempt:
+ *
+ *   host                                   worker
+ *    │── load ─────────────────────────────►│
+ *    │◄──────────────── loaded │ refused ───│
+ *    │── attempt ──────────────────────────►│
+ *    │◄──────────────────── log, exec … ────│   any number
+ *    │── logged, exec-ended, abort … ──────►│
+ *    │◄──────────────────────── ended ──────│   or `fault`, or the thread is gone
+ *
+ * `serial` numbers the attempts of one worker: what comes late from an earlier one is told apart and dropped.
+ */
+
+/** The part of an attempt that reaches the driver. */
+export type AttemptContext = Pick<
+  Attempt,
+  "resource" | "event" | "input" | "metadata" | "results" | "attempt" | "token" | "workspace"
+> & {
+  readonly run: { readonly id: string; readonly pipeline?: string; readonly createdAt: string }
+  readonly step: { readonly id: string; readonly driver: string }
+}
+
+/** What a module says of itself when it is loaded. */
+export interface LoadedDriver {
+  /** Absent when the module names none: then the file's name counts. */
+  readonly name?: string
+  readonly resources: readonly string[]
+  readonly type: "module" | "legacy"
+}
+
+/** How a command of `ctx.exec` ended: with an exit code, or it was never started. */
+export type ExecAnswer =
+  | { readonly type: "exited"; readonly exitCode: number; readonly stdout: string; readonly stderr: string }
+  | { readonly type: "refused"; readonly message: string }
+
+export type ToWorker =
+  | { readonly type: "load"; readonly file: string }
+  | { readonly type: "attempt"; readonly serial: number; readonly context: AttemptContext }
+  | { readonly type: "abort"; readonly serial: number; readonly message: string }
+  /** The first `count` log messages of the attempt are durable. */
+  | { readonly type: "logged"; readonly serial: number; readonly count: number }
+  | { readonly type: "exec-ended"; readonly serial: number; readonly id: number; readonly answer: ExecAnswer }
+
+export type FromWorker =
+  | { readonly type: "loaded"; readonly driver: LoadedDriver }
+  | { readonly type: "refused"; readonly message: string }
+  | { readonly type: "log"; readonly serial: number; readonly message: string }
+  | {
+      readonly type: "exec"
+      readonly serial: number
+      readonly id: number
+      readonly command: readonly string[]
+      readonly options: ExecOptions
+    }
+  | { readonly type: "ended"; readonly serial: number; readonly result: DriverResult }
+  /** Something nobody caught. The thread is not to be trusted any more. */
+  | { readonly type: "fault"; readonly message: string; readonly trace: string }

@@ -1,0 +1,38 @@
+/** How much of a command's output is kept for its result. */
+export const outputBytesMax = 1024 * 1024
+
+/** Keeps the end of a stream of bytes. */
+export interface Tail {
+  push(bytes: Uint8Array): void
+  /** What is kept, as text. A character that was cut in half at the start is left out. */
+  text(): string
+  /** How many bytes were pushed in all. */
+  total(): number
+}
+
+/** A tail of {@link outputBytesMax} bytes. Holds at most one pushed chunk more than that. */
+export function createTail(): Tail {
+  const chunks: Uint8Array[] = []
+  let held = 0
+  let total = 0
+  return {
+    push(bytes) {
+      chunks.push(bytes)
+      held += bytes.length
+      total += bytes.length
+      for (let first = chunks[0]; first !== undefined; first = chunks[0]) {
+        if (held - first.length < outputBytesMax) break
+        held -= first.length
+        chunks.shift()
+      }
+    },
+    text() {
+      const all = Buffer.concat(chunks)
+      if (all.length <= outputBytesMax) return all.toString("utf8")
+      let start = all.length - outputBytesMax
+      while (start < all.length && ((all[start] ?? 0) & 0xc0) === 0x80) start++
+      return all.toString("utf8", start)
+    },
+    total: () => total,
+  }
+}

@@ -1,0 +1,154 @@
+import type { DriverResult } from "../model/driver.ts"
+import type { AttemptContext, ExecAnswer, FromWorker, LoadedDriver, ToWorker } from "./protocol.ts"
+import { failure } from "./result.ts"
+import type { ExecOptions } from "./sdk.ts"
+
+/** What an attempt in a worker asks of the host. */
+export interface AttemptRequests {
+  /** Resolves when the message is durable. Called in the order of the driver's calls. */
+  log(message: string): Promise<void>
+  exec(command: readonly string[], options: ExecOptions): Promise<ExecAnswer>
+}
+
+interface Running extends AttemptRequests {
+  readonly serial: number
+  readonly settle: (result: DriverResult) => void
+  logged: number
+  acknowledging: boolean
+}
+
+/**
+ * A worker thread with one driver loaded, running one attempt at a time. When it breaks (something uncaught, an exit,
+ * a crash), its attempt settles as failed, and it is over: `ended` is true and it must not be given another attempt.
+ */
+export class DriverThread implements Disposable {
+  readonly #worker: Worker
+  readonly #loaded = Promise.withResolvers<LoadedDriver | string>()
+  #running: Running | undefined
+  #serial = 0
+  /** Why it is over; undefined while it is alive. */
+  #endMessage: string | undefined
+
+  constructor({ entry, file }: { readonly entry: string | URL; readonly file: string }) {
+    this.#worker = new Worker(entry)
+    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data)
+    this.#worker.onerror = (event) => {
+      event.preventDefault()
+      this.end(`The driver's worker broke: ${event.message}`)
+    }
+    this.#worker.addEventListener("close", (event) => {
+      const code = (event as unknown as { readonly code: number }).code
+      this.end(`The driver ended its worker with exit code ${code} (process.exit or a crash)`)
+    })
+    this.#send({ type: "load", file })
+  }
+
+  /** What the module says of itself, or a sentence on why it could not be loaded. Never rejects. */
+  get loaded(): Promise<LoadedDriver | string> {
+    return this.#loaded.promise
+  }
+
+  get ended(): boolean {
+    return this.#endMessage !== undefined
+  }
+
+  /** Runs one attempt. Never rejects. Only one at a time. In a thread that has ended the attempt fails and says why. */
+  run(context: AttemptContext, requests: AttemptRequests): Promise<DriverResult> {
+    if (this.#endMessage !== undefined) return Promise.resolve(failure(this.#endMessage))
+    if (this.#running !== undefined) throw new Error("A worker runs one attempt at a time")
+    const { promise, resolve } = Promise.withResolvers<DriverResult>()
+    const serial = ++this.#serial
+    this.#running = { ...requests, serial, settle: resolve, logged: 0, acknowledging: false }
+    this.#send({ type: "attempt", serial, context })
+    return promise
+  }
+
+  /** Tells the running attempt, if any, to end; `ctx.signal` aborts with this message. */
+  abort(message: string): void {
+    if (this.#running !== undefined) this.#send({ type: "abort", serial: this.#running.serial, message })
+  }
+
+  /** Stops the thread whatever it is doing. A running attempt settles as failed with this message. Idempotent. */
+  end(message: string): void {
+    if (this.ended) return
+    this.#endMessage = message
+    this.#worker.terminate()
+    this.#loaded.resolve(message)
+    this.#settle(failure(message))
+  }
+
+  [Symbol.dispose](): void {
+    this.end("The host ended the worker")
+  }
+
+  #send(message: ToWorker): void {
+    if (!this.ended) this.#worker.postMessage(message)
+  }
+
+  #settle(result: DriverResult): void {
+    const running = this.#running
+    this.#running = undefined
+    running?.settle(result)
+  }
+
+  #receive(message: FromWorker): void {
+    if (this.ended) return
+    switch (message.type) {
+      case "loaded":
+        this.#loaded.resolve(message.driver)
+        return
+      case "refused":
+        this.end(message.message)
+        return
+      case "fault":
+        void this.#running?.log(message.trace)
+        this.end(message.message)
+        return
+      case "log":
+      case "exec":
+      case "ended":
+        if (this.#running?.serial === message.serial) this.#serve(this.#running, message)
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  #serve(running: Running, message: Extract<FromWorker, { type: "log" | "exec" | "ended" }>): void {
+    switch (message.type) {
+      case "log":
+        void running.log(message.message).then(() => this.#acknowledge(running))
+        return
+      case "exec":
+        void running
+          .exec(message.command, message.options)
+          .then((answer) => this.#answer(running, { type: "exec-ended", id: message.id, answer }))
+        return
+      case "ended":
+        this.#settle(message.result)
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  /** One acknowledgement for all messages that became durable together. */
+  #acknowledge(running: Running): void {
+    running.logged++
+    if (running.acknowledging) return
+    running.acknowledging = true
+    setImmediate(() => {
+      running.acknowledging = false
+      this.#answer(running, { type: "logged", count: running.logged })
+    })
+  }
+
+  #answer(
+    { serial }: Running,
+    answer:
+      | { readonly type: "logged"; readonly count: number }
+      | { readonly type: "exec-ended"; readonly id: number; readonly answer: ExecAnswer },
+  ): void {
+    if (this.#running?.serial === serial) this.#send({ ...answer, serial })
+  }
+}

@@ -1,0 +1,148 @@
+import { mkdirSync } from "node:fs"
+import { messageOf } from "../errors.ts"
+import type { DriverResult } from "../model/driver.ts"
+import type { LoadedModule } from "./loaded-module.ts"
+import type { AttemptContext, ExecAnswer, FromWorker, ToWorker } from "./protocol.ts"
+import { failure, readResult } from "./result.ts"
+import type { DriverContext, ExecOptions, ExecResult, InputIssue } from "./sdk.ts"
+
+/** One attempt inside a worker. */
+export interface WorkerAttempt {
+  /** Runs the driver to its end. Never rejects. */
+  run(): Promise<DriverResult>
+  /** Takes what the host says about this attempt. */
+  receive(message: Extract<ToWorker, { type: "abort" | "logged" | "exec-ended" }>): void
+  /** Adds a line to the attempt's log. */
+  log(message: string): Promise<void>
+}
+
+/** Prepares an attempt of `driver`. Nothing it offers the driver works any more once `run` has resolved. */
+export function createWorkerAttempt(
+  driver: LoadedModule,
+  {
+    serial,
+    context,
+    send,
+  }: { readonly serial: number; readonly context: AttemptContext; readonly send: (m: FromWorker) => void },
+): WorkerAttempt {
+  const abort = new AbortController()
+  const execs = new Map<number, (answer: ExecAnswer) => void>()
+  const unacknowledged: (() => void)[] = []
+  let acknowledged = 0
+  let execId = 0
+  let ended = false
+
+  function log(message: string): Promise<void> {
+    if (ended) return Promise.resolve()
+    send({ type: "log", serial, message: String(message) })
+    return new Promise((resolve) => unacknowledged.push(resolve))
+  }
+
+  function acknowledge(count: number): void {
+    for (const resolve of unacknowledged.splice(0, count - acknowledged)) resolve()
+    acknowledged = count
+  }
+
+  async function exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    checkCommand(command)
+    if (ended) throw new Error(`Cannot run "${command.join(" ")}": the attempt has ended`)
+    const id = ++execId
+    send({ type: "exec", serial, id, command: [...command], options: { ...options } })
+    const answer = await new Promise<ExecAnswer>((resolve) => execs.set(id, resolve))
+    if (answer.type === "refused") throw new Error(answer.message)
+    const { exitCode, stdout, stderr } = answer
+    if (exitCode !== 0 && options.allowFailure !== true) {
+      throw new Error(`"${command.join(" ")}" ended with exit code ${exitCode}`)
+    }
+    return { exitCode, stdout, stderr }
+  }
+
+  async function reconcile(): Promise<DriverResult> {
+    const input = await checkInput(driver, context.input)
+    if ("faults" in input) return failure(`The step's input does not validate: ${input.faults.join("; ")}`)
+    const ctx = contextOf(context, { input: input.value, signal: abort.signal, log, exec })
+    return readResult(await driver.reconcile(ctx))
+  }
+
+  return {
+    log,
+    async run() {
+      try {
+        return await reconcile()
+      } catch (thrown) {
+        // An abort is the host's doing, and the host says why it did it.
+        if (!abort.signal.aborted) log(traceOf(thrown))
+        return failure(messageOf(thrown) || "The driver threw an error without a message")
+      } finally {
+        ended = true
+        acknowledge(Number.POSITIVE_INFINITY)
+      }
+    },
+    receive(message) {
+      switch (message.type) {
+        case "abort":
+          abort.abort(new Error(message.message))
+          return
+        case "logged":
+          acknowledge(message.count)
+          return
+        case "exec-ended":
+          execs.get(message.id)?.(message.answer)
+          execs.delete(message.id)
+          return
+        default:
+          message satisfies never
+      }
+    },
+  }
+}
+
+/** The stack of what was thrown, with the driver's files named as its author knows them. */
+export function traceOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return `The driver threw ${Bun.inspect(thrown)}`
+  return thrown.stack ?? `${thrown.name}: ${thrown.message}`
+}
+
+function contextOf(
+  { resource, event, metadata, results, run, step, attempt, token, workspace }: AttemptContext,
+  own: Pick<DriverContext, "input" | "signal" | "log" | "exec">,
+): DriverContext {
+  let made = false
+  return {
+    resource,
+    event,
+    metadata,
+    results,
+    run,
+    step,
+    attempt,
+    token,
+    ...own,
+    // Made when it is asked for: most attempts that are over in a millisecond never look at it.
+    get workspace() {
+      if (!made) mkdirSync(workspace, { recursive: true })
+      made = true
+      return workspace
+    },
+  }
+}
+
+function checkCommand(command: unknown): asserts command is readonly [string, ...string[]] {
+  const valid =
+    Array.isArray(command) && command.length > 0 && command.every((part) => typeof part === "string")
+  if (!valid) throw new TypeError(`ctx.exec takes a list of strings, and was given ${Bun.inspect(command)}`)
+}
+
+async function checkInput(
+  driver: LoadedModule,
+  input: unknown,
+): Promise<{ readonly value: unknown } | { readonly faults: readonly string[] }> {
+  if (driver.input === undefined) return { value: input }
+  const result = await driver.input["~standard"].validate(input)
+  return result.issues === undefined ? { value: result.value } : { faults: result.issues.map(describeIssue) }
+}
+
+function describeIssue({ message, path = [] }: InputIssue): string {
+  const keys = path.map((part) => String(typeof part === "object" ? part.key : part))
+  return `${["with", ...keys].join(".")}: ${message}`
+}
