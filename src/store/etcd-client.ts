@@ -1,6 +1,7 @@
 import {
   Etcd3,
   EtcdLeaseInvalidError,
+  GRPCDeadlineExceededError,
   GRPCNotFoundError,
   GRPCOutOfRangeError,
   type IOptions,
@@ -13,9 +14,12 @@ export interface EtcdOptions {
   readonly endpoints: readonly string[]
   /** Begins every key of this store in etcd; callers never see it. */
   readonly prefix: string
-  /** How long one call may take. Default 5000. */
+  /** How long a call may wait for an answer. Default 5000. */
   readonly callMsMax?: number
 }
+
+/** See {@link EtcdOptions.callMsMax}. */
+export const callMsMaxDefault = 5_000
 
 type Policy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>
 
@@ -32,7 +36,7 @@ const handsOff: Policy = {
 
 /** A client that sets a deadline on every call and notices a peer that has fallen silent. It connects when used. */
 export function connect(options: EtcdOptions): Etcd3 {
-  const { callMsMax = 5_000 } = options
+  const callMsMax = options.callMsMax ?? callMsMaxDefault
   return new Etcd3({
     hosts: [...options.endpoints],
     faultHandling: { global: handsOff, host: () => handsOff },
@@ -78,8 +82,9 @@ export function isCompacted(error: unknown): boolean {
   return error instanceof GRPCOutOfRangeError && error.message.includes("compacted")
 }
 
+/** The connection broke. Of a call that waited until its deadline, no more can be hoped by waiting again. */
 function isLost(error: unknown): boolean {
-  return error instanceof Error && isRecoverableError(error)
+  return error instanceof Error && isRecoverableError(error) && !(error instanceof GRPCDeadlineExceededError)
 }
 
 function wasNotSent(error: unknown): boolean {

@@ -1,6 +1,12 @@
-import type { Etcd3, ICompare, ILeaseKeepAliveResponse, IRequestOp } from "etcd3"
+import {
+  castGrpcError,
+  type Etcd3,
+  type ICompare,
+  type ILeaseKeepAliveResponse,
+  type IRequestOp,
+} from "etcd3"
 import { ConveyorError } from "../errors.ts"
-import { call, connect, type EtcdOptions, isCompacted, isLeaseGone } from "./etcd-client.ts"
+import { call, callMsMaxDefault, connect, type EtcdOptions, isCompacted, isLeaseGone } from "./etcd-client.ts"
 import { type EtcdKeys, type EtcdRange, etcdKeys } from "./etcd-keys.ts"
 import { watchEtcd } from "./etcd-watch.ts"
 import { keyRange } from "./key-range.ts"
@@ -26,17 +32,18 @@ export async function openEtcd(options: EtcdOptions): Promise<Store> {
 
 /** Entries fetched at once: few enough that a page of the greatest values still fits into a message. */
 const pageMax = 200
-const keepAliveMsMax = 5_000
 const listTries = 5
 
 class EtcdStore implements Store {
   readonly #client: Etcd3
   readonly #keys: EtcdKeys
+  readonly #callMsMax: number
   readonly #closing = new AbortController()
 
   constructor(client: Etcd3, options: EtcdOptions) {
     this.#client = client
     this.#keys = etcdKeys(options.prefix)
+    this.#callMsMax = options.callMsMax ?? callMsMaxDefault
   }
 
   async get(key: string): Promise<Entry | undefined> {
@@ -171,11 +178,11 @@ class EtcdStore implements Store {
 
   /** One renewal on a stream of its own, so that an answer belongs to its question and a loss is told at once. */
   async #keepAliveOnce(lease: Lease): Promise<ILeaseKeepAliveResponse> {
-    const stream = await this.#client.leaseClient.leaseKeepAlive({ deadline: Date.now() + keepAliveMsMax })
+    const stream = await this.#client.leaseClient.leaseKeepAlive({ deadline: Date.now() + this.#callMsMax })
     try {
       return await new Promise((resolve, reject) => {
         stream.on("data", resolve)
-        stream.on("error", reject)
+        stream.on("error", (error) => reject(castGrpcError(error)))
         stream.on("end", () => reject(new Error("The stream ended without an answer")))
         stream.write({ ID: lease.id })
       })

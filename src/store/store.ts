@@ -5,7 +5,7 @@
  *
  * Everything here may be called concurrently. Calls reject with a `ConveyorError`: `STORE_UNAVAILABLE` when the
  * backend does not answer (a commit may then have happened or not: read before you repeat it), `TOO_LARGE` when a
- * limit below is passed, `INVALID` for a key that is empty or not well-formed Unicode.
+ * limit below is passed, `INVALID` for a key that is empty, and for a key or value that is not well-formed Unicode.
  */
 export interface Store extends AsyncDisposable {
   /** The entry now under `key`, as of some moment between call and answer. */

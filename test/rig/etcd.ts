@@ -10,6 +10,10 @@ export interface EtcdRig extends AsyncDisposable {
   kill(): Promise<void>
   /** Starts it again on the same ports and data, after {@link kill}, and waits until it answers. */
   restart(): Promise<void>
+  /** Stops the process where it is: connections stay open and nothing answers. */
+  pause(): void
+  /** Lets it go on after {@link pause}. */
+  resume(): void
   /** Forgets the history before `revision`. */
   compact(revision: number): Promise<void>
 }
@@ -54,6 +58,8 @@ export async function startEtcd(): Promise<EtcdRig> {
       child = spawn()
       await ready()
     },
+    pause: () => child.kill("SIGSTOP"),
+    resume: () => child.kill("SIGCONT"),
     compact: async (revision) => {
       const client = connect({ endpoints: [endpoint], prefix: "" })
       try {

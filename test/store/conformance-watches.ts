@@ -37,13 +37,17 @@ export function watchesConform(storeTest: StoreTest, { keepsData }: { keepsData:
   })
 
   storeTest("a watch from an old revision sees what came after, puts and deletes", async (store) => {
-    await write(store, put("a", "0"))
+    const first = await write(store, put("a", "0"))
     const since = await write(store, put("a", "1"))
     const second = await write(store, put("a", "2"), put("b", "1"))
     const third = await write(store, remove("a"))
     const seen = await changes(store, { since, count: 3 })
     expect(seen.map(wordOf)).toEqual(["a=2", "b=1", "-a"])
     expect(seen.map(revisionOf)).toEqual([second, second, third])
+    expect(seen[0]).toEqual({
+      type: "put",
+      entry: { key: "a", value: "2", createRevision: first, modRevision: second },
+    })
     expect(seen[1]).toEqual({
       type: "put",
       entry: { key: "b", value: "1", createRevision: second, modRevision: second },

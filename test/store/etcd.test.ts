@@ -4,7 +4,7 @@ import type { Store } from "../../src/store/store.ts"
 import { type EtcdRig, startEtcd } from "../rig/etcd.ts"
 import { until } from "../rig/until.ts"
 import { storeConforms } from "./conformance.ts"
-import { put, rejection, wordOf, write } from "./watching.ts"
+import { changes, put, rejection, wordOf, write } from "./watching.ts"
 
 describe("etcd", () => {
   let etcd: EtcdRig
@@ -63,6 +63,21 @@ describe("etcd that dies", () => {
     // A commit that was not acknowledged may have happened: it is seen then, and at most once.
     expect(seen.filter((word) => acknowledged.includes(word))).toEqual(acknowledged)
     expect(new Set(seen).size).toBe(seen.length)
+  }, 60_000)
+
+  test("a call to an etcd that hangs is given up, and a watch over the pause loses nothing", async () => {
+    await using etcd = await startEtcd()
+    await using store = await openEtcd({ endpoints: [etcd.endpoint], prefix: "c/", callMsMax: 300 })
+    const lease = await store.grant(60_000)
+    const since = await write(store, put("a", "1"))
+    const seen = changes(store, { since, count: 1 })
+    etcd.pause()
+    await rejection("STORE_UNAVAILABLE", store.get("a"))
+    await rejection("STORE_UNAVAILABLE", store.keepAlive(lease))
+    etcd.resume()
+    await until("a commit is answered again", () => write(store, put("a", "2")).catch(() => undefined))
+    expect((await seen).map(wordOf)).toEqual(["a=2"])
+    expect(await store.keepAlive(lease)).toBe(true)
   }, 60_000)
 
   test("a store cannot be opened where no etcd answers", async () => {
