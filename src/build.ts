@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { compile } from "./build/compile.ts"
+import { embedShipped } from "./build/embed-shipped.ts"
 import { embedEtcdProto } from "./build/etcd-proto.ts"
 
 /* Makes the executable: `bun run build [--outfile FILE]`, by default dist/conveyor. */
@@ -15,7 +16,7 @@ const built = await compile({
   root,
   outfile: resolve(values.outfile),
   commit: await currentCommit(),
-  plugins: [embedEtcdProto()],
+  plugins: [embedEtcdProto(), embedShipped()],
 })
 console.log(`${built.path}  ${(built.bytes / 1e6).toFixed(1)} MB\nSHA-256 ${built.sha256}`)
 

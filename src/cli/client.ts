@@ -4,10 +4,14 @@ import { isJsonObject, type Json } from "../model/json.ts"
 import type { RunView, StepView } from "../model/run-view.ts"
 import { followEvents } from "./event-stream.ts"
 
-/** What a run tells of itself; `end` is the last one. */
+/**
+ * What a run tells of itself: where it stands, again after each lost connection, then each step that changed. `end` is
+ * the last one; ask for the run then.
+ */
 export type RunEvent =
-  | { readonly type: "run" | "end"; readonly run: RunView }
+  | { readonly type: "snapshot"; readonly run: RunView }
   | { readonly type: "step"; readonly step: StepView }
+  | { readonly type: "end" }
 
 /** A log line as the API streams it. */
 export interface StreamedLine {
@@ -105,14 +109,13 @@ export function createClient(url: string): Client {
 function readRunEvent(event: string, data: unknown): RunEvent | undefined {
   switch (event) {
     case "snapshot":
-    case "run":
-      return { type: "run", run: data as RunView }
+      return { type: "snapshot", run: data as RunView }
     case "end":
-      return { type: "end", run: data as RunView }
+      return { type: "end" }
     case "step":
       return { type: "step", step: data as StepView }
     default:
-      return undefined // A newer host may say more.
+      return undefined // The header of the run, or what a newer host says.
   }
 }
 

@@ -105,14 +105,13 @@ async function follow(
   }
   const events = async () => {
     for await (const event of client.runEvents(runId, signal)) {
-      if (event.type === "step") output.step(event.step)
-      else for (const step of event.run.steps) output.step(step)
-      if (event.type === "end") return event.run
+      if (event.type === "end") return
+      for (const step of event.type === "step" ? [event.step] : event.run.steps) output.step(step)
     }
     throw new ConveyorError("SERVER_UNREACHABLE", `${client.url} ended the events of a run that goes on`)
   }
-  const [run] = await Promise.all([events(), log()])
-  return run
+  await Promise.all([events(), log()])
+  return (await client.get(`/runs/${runId}`)) as unknown as RunView
 }
 
 async function kindOf(client: Client, pipeline: string): Promise<string> {

@@ -71,9 +71,9 @@ describe("the client", () => {
       stream(sent.map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join("")),
     )
     expect(await Array.fromAsync(createClient(host.url).runEvents("r", never))).toEqual([
-      { type: "run", run },
+      { type: "snapshot", run },
       { type: "step", step },
-      { type: "end", run },
+      { type: "end" },
     ] as never)
   })
 })

@@ -1,0 +1,194 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { join } from "node:path"
+import { startEtcd } from "../rig/etcd.ts"
+import { buildExecutable, type Running, runToEnd, start } from "../rig/executable.ts"
+import { tempFolder } from "../rig/temp-folder.ts"
+import { until } from "../rig/until.ts"
+
+/* What people get: one file, in a folder that is empty but for what a test writes, on a machine with nothing else. */
+
+let executable: Awaited<ReturnType<typeof buildExecutable>>
+beforeAll(async () => {
+  executable = await buildExecutable()
+}, 120_000)
+afterAll(() => executable[Symbol.asyncDispose]())
+
+const conveyor = (cwd: string, ...args: string[]) => runToEnd([executable.path, ...args], { cwd })
+const serve = (cwd: string, ...args: string[]) =>
+  start([executable.path, "serve", "--port", "0", ...args], { cwd })
+
+async function listening(host: Running): Promise<string> {
+  return (await host.printed(/listening on (http:\S+)/))[1] as string
+}
+
+async function post(url: string, body: object): Promise<Record<string, unknown>> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  })
+  if (!response.ok) throw new Error(await response.text())
+  return (await response.json()) as Record<string, unknown>
+}
+
+async function runAt(url: string, runId: unknown, query = "") {
+  const response = await fetch(`${url}/runs/${runId}${query}`)
+  return (await response.json()) as { status: string; steps: { status: string; attempt: number }[] }
+}
+
+const pipeline = (script: string) =>
+  `name: greet\nresource: person\nsteps:\n  - id: hello\n    driver: shell\n    with: ${JSON.stringify({ run: script })}\n`
+
+/** A folder with a pipeline `greet` in its pipelines folder. */
+async function folderWith(script: string) {
+  const folder = await tempFolder()
+  await Bun.write(join(folder.path, "pipelines/greet.yaml"), pipeline(script))
+  return folder
+}
+
+describe("the executable", () => {
+  test("tells its version and what it takes", async () => {
+    await using empty = await tempFolder()
+    const version = await conveyor(empty.path, "--version")
+    expect(version).toMatchObject({ exit: 0, stderr: "" })
+    expect(version.stdout).toMatch(/^\d+\.\d+\.\d+(\+[0-9a-f]+)?\n$/)
+    const help = await conveyor(empty.path, "help")
+    expect(help.exit).toBe(0)
+    for (const command of ["serve|up", "run", "validate", "help"])
+      expect(help.stdout).toContain(`  ${command} `)
+  })
+
+  test("names the nearest command and flag to one that does not exist", async () => {
+    await using empty = await tempFolder()
+    expect(await conveyor(empty.path, "sevre")).toMatchObject({
+      exit: 2,
+      stderr: expect.stringContaining("Did you mean serve?"),
+    })
+    expect(await conveyor(empty.path, "serve", "--prot", "1")).toMatchObject({
+      exit: 2,
+      stderr: expect.stringContaining("Did you mean --port?"),
+    })
+  })
+
+  test("validates pipeline files, with the line of what is wrong", async () => {
+    await using folder = await folderWith("true")
+    expect((await conveyor(folder.path, "validate")).exit).toBe(0)
+    await Bun.write(join(folder.path, "pipelines/bad.yaml"), "name: bad\nresource: x\nstepz: []\n")
+    const bad = await conveyor(folder.path, "validate")
+    expect(bad.exit).not.toBe(0)
+    expect(bad.stdout + bad.stderr).toContain("bad.yaml:3")
+  })
+})
+
+describe("conveyor run", () => {
+  test("runs a file on a host of its own, shows its log, and exits 0", async () => {
+    await using folder = await folderWith('echo "hello $USER_NAME"')
+    const data = join(folder.path, "data")
+    const run = await conveyor(folder.path, "run", "pipelines/greet.yaml", "--data", data)
+    expect(run).toMatchObject({ exit: 0, stderr: "" })
+    expect(run.stdout).toContain("hello | hello")
+    expect(run.stdout).toMatch(/✓ hello \d/)
+    const log = run.stdout.match(/^log {8}(.+)$/m)?.[1] ?? ""
+    expect(await Bun.file(log).text()).toContain('"hello "')
+  })
+
+  test("exits 1 when the run fails, and says why", async () => {
+    await using folder = await folderWith("exit 7")
+    const run = await conveyor(folder.path, "run", "greet", "--data", "data")
+    expect(run.exit).toBe(1)
+    expect(run.stdout).toMatch(/✗ hello .*7/)
+  })
+
+  test("prints JSON lines, the run at the end", async () => {
+    await using folder = await folderWith("echo hi")
+    const { stdout, exit } = await conveyor(folder.path, "run", "greet", "--json", "--data", "data")
+    const lines = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(exit).toBe(0)
+    expect(lines).toContainEqual(expect.objectContaining({ type: "log", step: "hello", message: "hi" }))
+    expect(lines.at(-1)).toMatchObject({ status: "succeeded", steps: [{ id: "hello", status: "succeeded" }] })
+  })
+
+  test("cancels the run at the first signal and exits 1", async () => {
+    await using folder = await folderWith("echo begun; sleep 600")
+    await using run = start([executable.path, "run", "greet", "--data", "data"], { cwd: folder.path })
+    await run.printed(/begun/)
+    run.kill("SIGINT")
+    await run.printed(/cancelled/)
+    expect(await run.exited).toBe(1)
+  })
+
+  test("names the nearest pipeline to one that does not exist", async () => {
+    await using folder = await folderWith("true")
+    const run = await conveyor(folder.path, "run", "gret", "--data", "data")
+    expect(run).toMatchObject({ exit: 2, stderr: expect.stringContaining('"greet"') })
+  })
+})
+
+describe("conveyor serve", () => {
+  test("says what it loaded and where it listens, answers, and drains at SIGTERM", async () => {
+    await using folder = await folderWith("true")
+    await using host = serve(folder.path)
+    const url = await listening(host)
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+    await host.printed(/drivers +.*shell/)
+    await host.printed(/pipelines +1 /)
+    host.kill("SIGTERM")
+    expect(await host.exited).toBe(0)
+  })
+
+  test("runs a pipeline for a client elsewhere", async () => {
+    await using folder = await folderWith("echo served")
+    await using host = start([executable.path, "up", "--port", "0"], { cwd: folder.path })
+    const url = await listening(host)
+    await using elsewhere = await tempFolder()
+    const undefinedKind = await conveyor(elsewhere.path, "run", "greet", "--server", url)
+    expect(undefinedKind).toMatchObject({ exit: 2, stderr: expect.stringContaining('definition "person"') })
+    await post(`${url}/resource-definitions`, { name: "person", schema: {} })
+    const run = await conveyor(elsewhere.path, "run", "greet", "--server", url)
+    expect(run).toMatchObject({ exit: 0, stdout: expect.stringContaining("hello | served") })
+  })
+
+  test("stops at once at a second signal", async () => {
+    await using folder = await folderWith("trap '' TERM; echo begun; while :; do sleep 1; done")
+    await using host = serve(folder.path, "--grace", "10m")
+    const url = await listening(host)
+    await post(`${url}/resource-definitions`, { name: "person", schema: {} })
+    const { runid } = await post(`${url}/resources`, { name: "eve", resource: "person", pipeline: "greet" })
+    await until("the step runs", async () => (await runAt(url, runid)).steps[0]?.status === "running")
+    host.kill("SIGINT")
+    await host.printed(/stopping/)
+    host.kill("SIGTERM")
+    expect(await host.exited).toBe(143)
+  })
+
+  test("goes on after kill -9 with every run that had not ended", async () => {
+    await using folder = await folderWith("test -e go || { touch go; exec sleep 600; }")
+    await using first = serve(folder.path)
+    const url = await listening(first)
+    await post(`${url}/resource-definitions`, { name: "person", schema: {} })
+    const { runid } = await post(`${url}/resources`, { name: "eve", resource: "person", pipeline: "greet" })
+    const marker = join(folder.path, ".conveyor/workspaces", String(runid), "go")
+    await until("the first attempt has begun", () => Bun.file(marker).exists())
+    first.kill("SIGKILL")
+    await first.exited
+
+    await using second = serve(folder.path)
+    const run = await runAt(await listening(second), runid, "?wait=30s")
+    expect(run).toMatchObject({ status: "succeeded", steps: [{ attempt: 2 }] })
+  }, 60_000)
+
+  test("serves from etcd alike", async () => {
+    await using etcd = await startEtcd()
+    await using folder = await folderWith("echo from etcd")
+    await using host = serve(folder.path, "--store", `etcd://${new URL(etcd.endpoint).host}`)
+    const url = await listening(host)
+    await post(`${url}/resource-definitions`, { name: "person", schema: {} })
+    const run = await conveyor(folder.path, "run", "greet", "--server", url)
+    expect(run).toMatchObject({ exit: 0, stdout: expect.stringContaining("hello | from etcd") })
+    host.kill("SIGTERM")
+    expect(await host.exited).toBe(0)
+  }, 60_000)
+})
