@@ -1,0 +1,76 @@
+import { type CheckedFiles, checkFiles } from "../loader/check.ts"
+import { describeFault, type Fault } from "../model/fault.ts"
+import { printable, type Style, styleFor } from "./terminal.ts"
+
+export interface ValidateOptions {
+  /** Print the faults as a JSON array and nothing else. */
+  readonly json: boolean
+  /** The drivers there are; a step that names another one gets a warning. Default: drivers are not looked at. */
+  readonly drivers?: readonly string[]
+  /** Takes the output line by line, without line ends. Default: the standard output. */
+  readonly print?: (line: string) => void
+  /** Default: colours when the standard output is a terminal. */
+  readonly style?: Style
+}
+
+/** The widest line that is shown under a fault; a longer one is cut around the place. */
+const widthMax = 120
+
+/**
+ * `conveyor validate`: checks pipeline files and folders (default: `pipelines`) without running or storing anything,
+ * and prints all that is wrong with its place. Answers the exit code: 1 when something is wrong, 0 when all is well or
+ * there are only warnings.
+ */
+export async function validate(paths: readonly string[], options: ValidateOptions): Promise<number> {
+  const print = options.print ?? ((line) => console.log(line))
+  const style = options.style ?? styleFor(process.stdout, process.env)
+  const { drivers } = options
+  const checked = await checkFiles(
+    paths.length > 0 ? paths : ["pipelines"],
+    drivers === undefined ? {} : { drivers },
+  )
+  if (options.json) {
+    print(JSON.stringify(checked.faults, undefined, 2))
+  } else {
+    for (const fault of checked.faults) for (const line of showFault(fault, checked, style)) print(line)
+    print(summary(checked, style))
+  }
+  return checked.faults.some(isError) ? 1 : 0
+}
+
+function showFault(fault: Fault, checked: CheckedFiles, style: Style): string[] {
+  const paint = isError(fault) ? style.red : style.yellow
+  const warning = isError(fault) ? "" : style.yellow("warning: ")
+  return [
+    `${warning}${style.bold(printable(describeFault(fault)))}`,
+    ...excerpt(fault, checked).map((line, index) => (index === 0 ? line : paint(line))),
+  ]
+}
+
+/** The line of the fault and a caret under its column. */
+function excerpt({ file, line, column }: Fault, checked: CheckedFiles): string[] {
+  if (file === undefined || line === undefined || column === undefined) return []
+  const source = checked.textOf(file)?.split("\n")[line - 1]
+  if (source === undefined) return []
+  const from = column > widthMax ? column - widthMax / 2 : 0
+  const shown = printable(source.slice(from, from + widthMax))
+  const before = source.slice(from, column - 1).replace(/[^\t]/g, " ")
+  return [`  ${shown}`, `  ${before}^`]
+}
+
+function summary({ files, pipelines, definitions, faults }: CheckedFiles, style: Style): string {
+  const errors = faults.filter(isError).length
+  const what = `${count(files, "file")}, ${count(pipelines, "pipeline")}, ${count(definitions, "resource definition")}`
+  const warnings = count(faults.length - errors, "warning")
+  const wrong = `${count(errors, "error")}, ${warnings}`
+  if (errors > 0) return style.red(`${what}: ${wrong}`)
+  return faults.length > 0 ? style.yellow(`${what}: ${warnings}`) : style.green(`${what}: all valid`)
+}
+
+function count(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`
+}
+
+function isError(fault: Fault): boolean {
+  return fault.severity !== "warning"
+}
