@@ -143,6 +143,8 @@ class FolderLoader implements Loader {
     if (this.#isMissing) return
     this.#isMissing = true
     this.#identity = undefined
+    // From now on it hears when the folder comes into being.
+    this.#watch.renew()
     const { folder, log } = this.#options
     const why = reason === "ENOENT" ? "is not there" : `cannot be read (${reason})`
     log?.warn(`The pipelines folder ${folder} ${why}; what its files declared before stays`)
