@@ -34,7 +34,8 @@ export class DriverThread implements Disposable {
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data)
     this.#worker.onerror = (event) => {
       event.preventDefault()
-      this.end(`The driver's worker broke: ${event.message}`)
+      void this.#running?.log(event.message)
+      this.end(`Nothing caught what the driver threw: ${summaryOf(event.message)}`)
     }
     this.#worker.addEventListener("close", (event) => {
       const code = (event as unknown as { readonly code: number }).code
@@ -151,4 +152,9 @@ export class DriverThread implements Disposable {
   ): void {
     if (this.#running?.serial === serial) this.#send({ ...answer, serial })
   }
+}
+
+/** The error itself, of a message that shows the source around it first. */
+function summaryOf(message: string): string {
+  return /^\w*error: (.*)$/im.exec(message)?.[1] ?? message.split("\n", 1)[0] ?? message
 }

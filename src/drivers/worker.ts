@@ -80,14 +80,14 @@ function readable(text: string): string {
 process.on("unhandledRejection", (reason) =>
   send({
     type: "fault",
-    message: `The driver left a rejection unhandled: ${messageOf(reason)}`,
+    message: `Nothing caught what the driver rejected: ${messageOf(reason)}`,
     trace: readable(traceOf(reason)),
   }),
 )
 process.on("uncaughtException", (error) =>
   send({
     type: "fault",
-    message: `The driver threw where nothing could catch it: ${messageOf(error)}`,
+    message: `Nothing caught what the driver threw: ${messageOf(error)}`,
     trace: readable(traceOf(error)),
   }),
 )

@@ -49,7 +49,8 @@ export async function openDrivers(files: Readonly<Record<string, string>> = {}):
 
   function hashOf(driver: string): string {
     const found = host.find(driver)
-    if (found === undefined) throw new Error(`No driver "${driver}"; faults: ${JSON.stringify(host.faults())}`)
+    if (found === undefined)
+      throw new Error(`No driver "${driver}"; faults: ${JSON.stringify(host.faults())}`)
     return found.hash
   }
 

@@ -45,8 +45,6 @@ test("a driver that loops forever ends at its abort, and other attempts of it ar
 })
 
 test.each([
-  ["timer", "The driver threw where nothing could catch it: late"],
-  ["rejection", "The driver left a rejection unhandled: forgotten"],
   ["exit", "The driver ended its worker with exit code 7 (process.exit or a crash)"],
   ["throw", "no such image"],
   ["string", "just a string"],
@@ -69,6 +67,18 @@ test.each([
   await using drivers = await openDrivers({ "bad.js": misbehaving })
   const result = await drivers.run("bad", { fault })
   expect({ success: result.success, message: result.message }).toEqual({ success: false, message })
+  expect((await drivers.run("bad")).success).toBe(true)
+})
+
+test.each([
+  ["timer", "late"],
+  ["rejection", "forgotten"],
+])("an error that nobody catches (%s) fails the attempt it belongs to", async (fault, error) => {
+  await using drivers = await openDrivers({ "bad.js": misbehaving })
+  const { success, message, attempt } = await drivers.run("bad", { fault })
+  expect(success).toBe(false)
+  expect(message).toMatch(new RegExp(`^Nothing caught what the driver (threw|rejected): ${error}$`))
+  expect(attempt.messages().join("\n")).toMatch(/bad\.js:\d+/)
   expect((await drivers.run("bad")).success).toBe(true)
 })
 

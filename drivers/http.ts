@@ -1,0 +1,84 @@
+/**
+ * Sends one HTTP request.
+ *
+ *   with:
+ *     url: https://deploy.example/hooks/shop
+ *     method: POST                      # default: GET, or POST when there is something to send
+ *     headers: { authorization: "…" }
+ *     json: { version: 3 }              # sent as JSON; or `body`, a text sent as it is
+ *     expect: 200                       # a status, a range "200-299" (the default), or a list of both
+ *
+ * Without `url`, the resource's `spec.url` is taken. Redirects are followed. The step's timeout ends the request. Data:
+ * `{ status, headers, body }`; the body is JSON where the response says it is, else text, of which
+ * 256 KiB are kept. A status that was not expected is a failure with the same data.
+ */
+import { defineDriver, type Json } from "conveyor"
+import * as v from "valibot"
+
+const statusSchema = v.union(
+  [
+    v.pipe(v.number(), v.integer(), v.minValue(100), v.maxValue(599)),
+    v.pipe(v.string(), v.regex(/^\d{3}(-\d{3})?$/)),
+  ],
+  'Expected a status such as 200 or a range such as "200-299"',
+)
+const urlSchema = v.pipe(
+  v.string(),
+  v.regex(/^https?:\/\//, "Expected a URL that starts with http:// or https://"),
+)
+const inputSchema = v.object({
+  url: v.optional(urlSchema),
+  method: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z]+$/, "Expected a method such as GET"))),
+  headers: v.optional(v.record(v.string(), v.string())),
+  body: v.optional(v.string()),
+  json: v.optional(v.custom<Json>(() => true)),
+  expect: v.optional(v.union([statusSchema, v.array(statusSchema)]), "200-299"),
+})
+const bodyLengthMax = 256 * 1024
+
+export default defineDriver({
+  input: inputSchema,
+  async reconcile(ctx) {
+    const { headers = {}, body, json, expect } = ctx.input
+    const spec = v.safeParse(v.object({ url: urlSchema }), ctx.resource.spec)
+    const url = ctx.input.url ?? (spec.success ? spec.output.url : undefined)
+    if (url === undefined)
+      return { success: false, message: "Expected a `url`, in the step or in the resource's spec" }
+    const sent = json === undefined ? body : JSON.stringify(json)
+    const method = (ctx.input.method ?? (sent === undefined ? "GET" : "POST")).toUpperCase()
+    const response = await fetch(url, {
+      method,
+      headers: json === undefined ? headers : { "content-type": "application/json", ...headers },
+      ...(sent === undefined ? {} : { body: sent }),
+      signal: ctx.signal,
+    })
+    const data = {
+      status: response.status,
+      headers: Object.fromEntries(response.headers),
+      body: await readBody(response),
+    }
+    const success = [expect].flat().some((range) => covers(range, response.status))
+    // The query may carry a token.
+    const target = `${method} ${url.split(/[?#]/, 1)[0]}`
+    ctx.log(`${target}: ${response.status}`)
+    const wanted = success ? "" : `, expected ${[expect].flat().join(" or ")}`
+    return { success, message: `${target} answered ${response.status}${wanted}`, data }
+  },
+})
+
+async function readBody(response: Response): Promise<Json> {
+  const text = await response.text()
+  if (/[/+]json\b/.test(response.headers.get("content-type") ?? "") && text.length <= bodyLengthMax) {
+    try {
+      return JSON.parse(text)
+    } catch {
+      // It says JSON and is none: the text is what there is to show.
+    }
+  }
+  return text.slice(0, bodyLengthMax)
+}
+
+function covers(range: string | number, status: number): boolean {
+  const [from, to = from] = String(range).split("-").map(Number)
+  return from !== undefined && to !== undefined && from <= status && status <= to
+}
