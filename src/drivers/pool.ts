@@ -1,7 +1,9 @@
 import type { DriverThread } from "./thread.ts"
 
-/** How long an attempt waits for a busy worker before another one is started. */
+/** How long attempts wait while no worker comes free at all, before others are started. */
 const patienceMs = 5
+/** How long an attempt waits at most, also while workers come free for those before it. */
+const waitMsMax = 50
 const idleMsDefault = 10_000
 const threadsMaxDefault = 256
 
@@ -18,6 +20,7 @@ export class ThreadPool implements Disposable {
   readonly #waiting: { readonly take: (thread: DriverThread) => void; readonly since: number }[] = []
   #starting = 0
   #retired = false
+  #releasedAt = 0
   #growTimer: Timer | undefined
   #idleTimer: Timer | undefined
 
@@ -58,6 +61,7 @@ export class ThreadPool implements Disposable {
       if (this.#waiting.length > 0 && this.#threads.size === 0) this.#grow(1)
       return
     }
+    this.#releasedAt = performance.now()
     const next = this.#waiting.shift()
     if (next !== undefined) next.take(thread)
     else if (this.#retired) this.#end(thread)
@@ -145,7 +149,9 @@ export class ThreadPool implements Disposable {
     this.#growTimer = undefined
     const longest = this.#waiting[0]
     if (longest === undefined) return
-    const impatient = performance.now() - longest.since >= patienceMs
+    const now = performance.now()
+    const impatient =
+      now - Math.max(longest.since, this.#releasedAt) >= patienceMs || now - longest.since >= waitMsMax
     // Doubling: a burst of long attempts gets its workers soon, a burst of short ones is over before.
     if (impatient && this.#starting === 0)
       this.#grow(Math.min(this.#waiting.length, Math.max(1, this.#threads.size)))
