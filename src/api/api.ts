@@ -1,0 +1,135 @@
+import { Elysia } from "elysia"
+import type { LogStore } from "../logs/log-store.ts"
+import { prefixes } from "../store/keys.ts"
+import type { Store } from "../store/store.ts"
+import { isLoopback, refuseForeignPages } from "./browser-guard.ts"
+import { definitionRoutes } from "./definitions.ts"
+import { driverRoutes } from "./drivers.ts"
+import { healthRoutes } from "./health.ts"
+import { hostRoutes } from "./hosts.ts"
+import { logRoutes } from "./logs.ts"
+import { metricRoutes, newMetrics } from "./metrics.ts"
+import { openApiRoutes } from "./openapi.ts"
+import { pipelineRevisions } from "./pipeline-revisions.ts"
+import { pipelineRoutes } from "./pipelines.ts"
+import { isExpected, problemOf } from "./problem.ts"
+import { resourceRoutes } from "./resources.ts"
+import type { ApiContext, ApiServer, Call, Route } from "./route.ts"
+import { startRunFeed } from "./run-feed.ts"
+import { runRoutes } from "./runs.ts"
+import { unmatched } from "./unmatched.ts"
+
+export interface ApiOptions {
+  readonly store: Store
+  readonly logs: LogStore
+  /** The name or address to bind. */
+  readonly host: string
+  /** 0 picks a free one. */
+  readonly port: number
+  readonly hostId: string
+  readonly version: string
+  /** More routes, such as those of the dashboard. */
+  readonly routes?: readonly Route[]
+  readonly now?: () => Date
+  /** Told of every bug a request ran into, once, and of a watch that broke and is begun again. */
+  readonly onError?: (error: unknown) => void
+}
+
+export interface RunningApi {
+  /** Where it answers, such as `http://127.0.0.1:8080`, without a slash at the end. */
+  readonly url: string
+  /** Ends waits and streams, answers what is under way, and stops listening. Safe to call twice. */
+  stop(): Promise<void>
+}
+
+/** How long answers under way may take when the API stops. */
+const stopMsMax = 1_000
+/** Over this a request is cut while it is read; requests over the limit of a body get their answer before. */
+const requestBytesMax = 64 * 1024 * 1024
+
+/** Starts the HTTP API. It writes what is wanted to the store and shows what is there; the engine does the rest. */
+export async function serveApi(options: ApiOptions): Promise<RunningApi> {
+  const onError = options.onError ?? ((error: unknown) => console.error(error))
+  const stopping = new AbortController()
+  const { store } = options
+  const active = await store.list(prefixes.activeRuns)
+  const metrics = newMetrics(active.entries.map((entry) => entry.key.slice(prefixes.activeRuns.length)))
+  const context: ApiContext = {
+    store,
+    logs: options.logs,
+    feed: startRunFeed({
+      store,
+      since: active.revision,
+      signal: stopping.signal,
+      onChange: metrics.count,
+      onError,
+    }),
+    pipelineRevision: pipelineRevisions(store),
+    hostId: options.hostId,
+    version: options.version,
+    now: options.now ?? (() => new Date()),
+    signal: stopping.signal,
+  }
+  const nouns = [
+    ...definitionRoutes(context),
+    ...resourceRoutes(context),
+    ...pipelineRoutes(context),
+    ...runRoutes(context),
+    ...logRoutes(context),
+    ...driverRoutes(context),
+    ...hostRoutes(context),
+    ...healthRoutes(context),
+    ...metricRoutes(metrics),
+    ...(options.routes ?? []),
+  ]
+  const routes = [...nouns, ...openApiRoutes(nouns, options.version)]
+  const app = appOf(routes, { loopbackOnly: isLoopback(options.host), onError })
+  app.listen({ hostname: options.host, port: options.port, maxRequestBodySize: requestBytesMax })
+  const { server } = app
+  if (server === null) throw new Error("A server that listens must be there")
+
+  return {
+    url: `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${server.port}`,
+    async stop() {
+      stopping.abort()
+      const forced = setTimeout(() => void server.stop(true), stopMsMax)
+      await server.stop()
+      clearTimeout(forced)
+    },
+  }
+}
+
+function appOf(
+  routes: readonly Route[],
+  { loopbackOnly, onError }: { readonly loopbackOnly: boolean; readonly onError: (error: unknown) => void },
+) {
+  const app = new Elysia()
+    .onRequest(({ request }) => refuseForeignPages(request, loopbackOnly))
+    .onError(({ error, code, request }) => {
+      if (code === "NOT_FOUND" && !isExpected(error)) return unmatched(routes, request)
+      if (!isExpected(error)) onError(error)
+      return problemOf(error, request)
+    })
+  for (const route of routes) {
+    app.route(
+      route.method,
+      route.path,
+      ({ request, params, server }) => route.handle(callOf(request, params, server)),
+      { parse: "none" },
+    )
+  }
+  return app
+}
+
+function callOf(request: Request, params: Call["params"], server: ApiServer | null): Call {
+  const start = request.url.indexOf("?", 8)
+  return {
+    request,
+    params,
+    get path() {
+      return new URL(request.url).pathname
+    },
+    query: new URLSearchParams(start < 0 ? "" : request.url.slice(start + 1)),
+    keepOpen: () => server?.timeout(request, 0),
+  }
+}

@@ -1,0 +1,143 @@
+import { ConveyorError } from "../errors.ts"
+import type { ResourceEvent } from "../model/event.ts"
+import type { Resource, ResourceSource } from "../model/resource.ts"
+import type { Run } from "../model/run.ts"
+import {
+  activeRunKey,
+  resourceKey,
+  resourceVersionKey,
+  resourceVersionsPrefix,
+  runKey,
+} from "../store/keys.ts"
+import type { Entry, Guard, Store, Write } from "../store/store.ts"
+import type { RunPlan } from "./resource-kinds.ts"
+
+/** One change of a resource that is to be made. */
+export interface ResourceChange {
+  readonly store: Store
+  /** The id its run gets, when one starts. */
+  readonly runId: string
+  readonly plan: RunPlan
+  /** ISO 8601. */
+  readonly at: string
+}
+
+/**
+ * Creates a resource and its run as one commit; `CONFLICT` when there is one. Counts on from the versions of a deleted
+ * one of that name, which it looks for only when the first try shows that there are any.
+ */
+export async function createResource(change: ResourceChange, source: ResourceSource): Promise<Resource> {
+  const { store } = change
+  const key = resourceKey(source.resource, source.name)
+  for (let version = 1; ; version = (await lastVersion(store, source)) + 1) {
+    const resource = newVersion(source, {
+      id: Bun.randomUUIDv7(),
+      version,
+      createdAt: change.at,
+      at: change.at,
+    })
+    const guards: readonly Guard[] = [
+      { key, modRevision: 0 },
+      { key: resourceVersionKey(source.resource, source.name, version), modRevision: 0 },
+    ]
+    const writes: readonly Write[] = [
+      { type: "put", key, value: JSON.stringify(resource) },
+      ...runWrites(change, resource, "create"),
+    ]
+    if ((await store.commit(guards, writes)) !== undefined) return resource
+    if ((await store.get(key)) !== undefined) {
+      throw new ConveyorError("CONFLICT", `There is a ${source.resource} "${source.name}" already`)
+    }
+  }
+}
+
+/** Writes the next version and keeps the one before; undefined when it changed meanwhile: read it again. */
+export async function updateResource(
+  change: ResourceChange,
+  { entry, source }: { readonly entry: Entry; readonly source: ResourceSource },
+): Promise<Resource | undefined> {
+  const before = parseResource(entry)
+  const resource = newVersion(source, {
+    id: before.id,
+    version: before.version + 1,
+    createdAt: before.createdAt,
+    at: change.at,
+  })
+  const revision = await change.store.commit(
+    [{ key: entry.key, modRevision: entry.modRevision }],
+    [
+      { type: "put", key: entry.key, value: JSON.stringify(resource) },
+      keep(before, entry.value),
+      ...runWrites(change, resource, "update"),
+    ],
+  )
+  return revision === undefined ? undefined : resource
+}
+
+/** Deletes a resource and keeps its last version; undefined when it changed meanwhile: read it again. */
+export async function deleteResource(change: ResourceChange, entry: Entry): Promise<Resource | undefined> {
+  const resource = parseResource(entry)
+  const revision = await change.store.commit(
+    [{ key: entry.key, modRevision: entry.modRevision }],
+    [
+      { type: "delete", key: entry.key },
+      keep(resource, entry.value),
+      ...runWrites(change, resource, "delete"),
+    ],
+  )
+  return revision === undefined ? undefined : resource
+}
+
+/** Reads the entry of a resource or of one of its versions. */
+export function parseResource(entry: Entry): Resource {
+  return JSON.parse(entry.value) as Resource
+}
+
+/** Older clients read the version from the metadata, as a string. */
+function newVersion(
+  source: ResourceSource,
+  { id, version, createdAt, at }: { id: string; version: number; createdAt: string; at: string },
+): Resource {
+  return {
+    id,
+    name: source.name,
+    resource: source.resource,
+    ...(source.pipeline === undefined ? {} : { pipeline: source.pipeline }),
+    version,
+    metadata: { ...source.metadata, version: String(version) },
+    spec: source.spec ?? {},
+    createdAt,
+    updatedAt: at,
+  }
+}
+
+function keep(resource: Resource, value: string): Write {
+  return {
+    type: "put",
+    key: resourceVersionKey(resource.resource, resource.name, resource.version),
+    value,
+  }
+}
+
+function runWrites(change: ResourceChange, resource: Resource, event: ResourceEvent): readonly Write[] {
+  if (!change.plan.starts) return []
+  const run: Run = {
+    runId: change.runId,
+    status: "pending",
+    event,
+    resource: { type: resource.resource, name: resource.name, version: resource.version },
+    ...(change.plan.pipeline === undefined ? {} : { pipeline: change.plan.pipeline }),
+    createdAt: change.at,
+  }
+  return [
+    { type: "put", key: runKey(run.runId), value: JSON.stringify(run) },
+    { type: "put", key: activeRunKey(run.runId), value: "" },
+  ]
+}
+
+/** The last version that was kept; 0 when none was. */
+async function lastVersion(store: Store, { resource, name }: ResourceSource): Promise<number> {
+  const { entries } = await store.list(resourceVersionsPrefix(resource, name), { limit: 1, reverse: true })
+  const [last] = entries
+  return last === undefined ? 0 : parseResource(last).version
+}

@@ -1,0 +1,53 @@
+import type { Server } from "bun"
+import type * as v from "valibot"
+import type { LogStore } from "../logs/log-store.ts"
+import type { Pipeline } from "../model/pipeline.ts"
+import type { Store } from "../store/store.ts"
+import type { RunFeed } from "./run-feed.ts"
+
+/** What every route works with. */
+export interface ApiContext {
+  readonly store: Store
+  readonly logs: LogStore
+  readonly feed: RunFeed
+  /** A pipeline revision by its hash. */
+  readonly pipelineRevision: (hash: string) => Promise<Pipeline | undefined>
+  readonly hostId: string
+  readonly version: string
+  readonly now: () => Date
+  /** Aborts when the API stops: whoever waits or streams ends. */
+  readonly signal: AbortSignal
+}
+
+/** One request on its way through a route. */
+export interface Call {
+  readonly request: Request
+  /** The path as it was asked for, without the query. */
+  readonly path: string
+  /** Parameters of the path, decoded and not checked. */
+  readonly params: Readonly<Record<string, string | undefined>>
+  readonly query: URLSearchParams
+  /** Keeps the connection open however long nothing is sent. */
+  keepOpen(): void
+}
+
+/** One route: what it answers, and what the OpenAPI document says of it. */
+export interface Route {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE"
+  /** With `:name` for parameters. A trailing slash is accepted too. */
+  readonly path: string
+  readonly summary: string
+  readonly query?: Readonly<Record<string, string>>
+  readonly body?: v.GenericSchema
+  /** The schema of each status's body; undefined for none. Problems are added to every route. */
+  readonly responses: Readonly<Record<number, ResponseShape>>
+  handle(call: Call): Response | Promise<Response>
+}
+
+/** A JSON body, server-sent events, text, or nothing. */
+export type ResponseShape =
+  | { readonly type: "json"; readonly schema: v.GenericSchema; readonly description: string }
+  | { readonly type: "events" | "text" | "html" | "nothing"; readonly description: string }
+
+/** The part of Bun's server a call needs. */
+export type ApiServer = Pick<Server<unknown>, "timeout">
