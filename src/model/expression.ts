@@ -133,10 +133,12 @@ function toJson(value: unknown): Json {
       if (value instanceof Date) return value.toISOString()
       if (value instanceof Map) return mapToJson(value.entries())
       if (isPlain(value)) return mapToJson(Object.entries(value))
+      // The library has its class for CEL's unsigned numbers, and does not export it.
       if (value.constructor.name === "UnsignedInt") return toJson(value.valueOf())
-      break
+      throw new Error(`its value is not a JSON value but a ${value.constructor.name}`)
+    default:
+      throw new Error("its value is not a JSON value")
   }
-  throw new Error("it is not a JSON value; write string(…) around it")
 }
 
 function mapToJson(entries: Iterable<[unknown, unknown]>): JsonObject {

@@ -1,0 +1,78 @@
+import { expect, test } from "bun:test"
+import { mkdir, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { styleFor } from "../../src/cli/terminal.ts"
+import { validate } from "../../src/cli/validate.ts"
+import { pipelineText } from "../loader/loader-rig.ts"
+import { tempFolder } from "../rig/temp-folder.ts"
+
+async function validated(paths: readonly string[], options: { json?: boolean; drivers?: string[] } = {}) {
+  const lines: string[] = []
+  const code = await validate(paths, {
+    json: false,
+    ...options,
+    print: (line) => lines.push(line),
+    style: styleFor({}, {}),
+  })
+  return { code, lines }
+}
+
+test("the examples that ship are valid", async () => {
+  const { code, lines } = await validated([join(import.meta.dir, "../../pipelines")], {
+    drivers: ["archive", "git", "http", "shell"],
+  })
+  expect(lines.at(-1)).toEndWith(": all valid")
+  expect(code).toBe(0)
+})
+
+test("a fault is shown with its place, its line and a caret, and the exit code is 1", async () => {
+  await using folder = await tempFolder()
+  const file = join(folder.path, "a.yaml")
+  await writeFile(file, "name: a\nresource: app\nsteps:\n  - drver: git\n")
+  expect(await validated([file])).toEqual({
+    code: 1,
+    lines: [
+      `${file}:4:5: Unknown field "drver" of a step; expected one of id, name, driver, with, needs, timeout, retry (did you mean "driver"?)`,
+      "    - drver: git",
+      "      ^",
+      "1 file, 0 pipelines, 0 resource definitions: 1 error, 0 warnings",
+    ],
+  })
+})
+
+test("a folder is checked as a whole, a name in two of its files included", async () => {
+  await using folder = await tempFolder()
+  await mkdir(join(folder.path, "sub"))
+  await writeFile(join(folder.path, "a.yaml"), pipelineText("x"))
+  await writeFile(join(folder.path, "sub/b.yaml"), pipelineText("x"))
+  const { code, lines } = await validated([folder.path])
+  expect(code).toBe(1)
+  expect(lines[0]).toBe(
+    `${folder.path}/sub/b.yaml:1:7: The pipeline "x" is already declared in ${folder.path}/a.yaml:1:7`,
+  )
+})
+
+test("an unknown driver is a warning, and the exit code is 0", async () => {
+  await using folder = await tempFolder()
+  await writeFile(join(folder.path, "a.yaml"), pipelineText("x"))
+  const { code, lines } = await validated([folder.path], { drivers: ["shelly"] })
+  expect(code).toBe(0)
+  expect(lines[0]).toMatch(/^warning: .*a\.yaml:5:13: No driver is named "shell" here.*did you mean "shelly"/)
+})
+
+test("a path that is not there is a fault", async () => {
+  const { code, lines } = await validated(["/no/such/folder"])
+  expect(code).toBe(1)
+  expect(lines[0]).toBe("/no/such/folder: There is no such file or folder")
+})
+
+test("JSON output is the array of faults and nothing else", async () => {
+  await using folder = await tempFolder()
+  const file = join(folder.path, "a.json")
+  await writeFile(file, "[]")
+  const { code, lines } = await validated([file], { json: true })
+  expect(code).toBe(1)
+  expect(JSON.parse(lines.join("\n"))).toEqual([
+    { message: expect.any(String), path: "", line: 1, column: 1, file },
+  ])
+})
