@@ -15,7 +15,8 @@ export interface LoaderRig extends AsyncDisposable {
   readonly folder: string
   /** All that the loader said, in order. */
   readonly said: readonly string[]
-  start(): Promise<Loader>
+  /** Starts a loader on the rig's store, or on one that stands before it. */
+  start(store?: Store): Promise<Loader>
   write(file: string, text: string): Promise<void>
   record(name: string): Promise<PipelineRecord | undefined>
   faults(file: string): Promise<FileFaults | undefined>
@@ -46,8 +47,8 @@ export async function loaderRig(): Promise<LoaderRig> {
     record,
     faults: (file) => read<FileFaults>(fileFaultsKey(file)),
     revision: async () => (await store.list("")).revision,
-    async start() {
-      const loader = createLoader({ folder, store, log: { info: say, warn: say, error: say } })
+    async start(given = store) {
+      const loader = createLoader({ folder, store: given, log: { info: say, warn: say, error: say } })
       loaders.push(loader)
       await loader.start()
       return loader

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises"
 import { join } from "node:path"
+import { ConveyorError } from "../../src/errors.ts"
 import type { ResourceDefinition } from "../../src/model/resource.ts"
 import { definitionKey, pipelineKey, pipelineRevisionKey, prefixes } from "../../src/store/keys.ts"
 import { until } from "../rig/until.ts"
@@ -274,4 +275,49 @@ test("one file written all the time does not keep back another", async () => {
   await rig.serves("a", "first")
   isWriting = false
   await writing
+})
+
+test("a store that does not answer is said once, and what it missed is made good", async () => {
+  await using rig = await loaderRig()
+  let isDown = false
+  let refused = 0
+  await rig.start({
+    ...rig.store,
+    list: (prefix, options) => rig.store.list(prefix, options),
+    get: (key) => rig.store.get(key),
+    async commit(guards, writes) {
+      if (!isDown) return rig.store.commit(guards, writes)
+      refused++
+      throw new ConveyorError("STORE_UNAVAILABLE", "The store is down")
+    },
+  })
+  isDown = true
+  await rig.write("a.yaml", pipelineText("a"))
+  await until("it was refused", () => refused > 0)
+  await rig.write("b.yaml", pipelineText("b"))
+  await until("it was refused again", () => refused > 1)
+  isDown = false
+  await rig.serves("a", "first")
+  await rig.serves("b", "first")
+  expect(rig.said.filter((line) => line.includes("The store is down"))).toHaveLength(1)
+})
+
+test("a plan that others interfere with is made anew", async () => {
+  await using rig = await loaderRig()
+  const stored = { pipeline: {}, hash: "none", createdAt: "2026-01-01T00:00:00.000Z", updatedAt: "" }
+  const interfere = () =>
+    rig.store.commit([], [{ type: "put", key: pipelineKey("a"), value: JSON.stringify(stored) }])
+  let interfered = 0
+  await rig.write("a.yaml", pipelineText("a"))
+  await rig.start({
+    ...rig.store,
+    list: (prefix, options) => rig.store.list(prefix, options),
+    get: (key) => rig.store.get(key),
+    async commit(guards, writes) {
+      if (interfered++ < 3) await interfere()
+      return rig.store.commit(guards, writes)
+    },
+  })
+  expect(await rig.record("a")).toMatchObject({ file: "a.yaml", createdAt: stored.createdAt })
+  expect(interfered).toBe(4)
 })
