@@ -199,7 +199,7 @@ class Planning {
     }
     const steps = this.#stepsOfRun()
     const orphans = steps.filter((step) => this.#isOrphan(step.id))
-    if (this.#isStopping()) for (const step of orphans) this.#settleOrphan(step.id)
+    if (this.#isStopping()) for (const step of steps) this.#settleIfUnattended(step.id)
     const running = steps.filter((step) => this.#stateOf(step.id)?.status === "running")
     const ready = steps.filter((step) => this.#isReady(step))
     const verdict = this.#judge(steps)
@@ -248,14 +248,16 @@ class Planning {
     )
   }
 
-  #settleOrphan(stepId: string): void {
+  /** A step of a stopping run that no host is running: an orphan, or one claimed here and not launched yet. */
+  #settleIfUnattended(stepId: string): void {
     const state = this.#stateOf(stepId)
-    if (state?.status !== "running") return
+    if (state?.status !== "running" || this.#observed.local.has(stepId)) return
+    if (this.#observed.claims.has(stepId) && !this.#holds(stepId, state.attempt)) return
     this.#settle(stepId, {
       ...state,
       status: "cancelled",
       finishedAt: this.#stamp(),
-      result: { success: false, message: "cancelled: its host was gone and the run was stopping" },
+      result: { success: false, message: "cancelled while no host was running it" },
     })
   }
 
@@ -299,9 +301,11 @@ class Planning {
    * start there was.
    */
   #conclude(verdict: Verdict, { quiet, frontier }: { quiet: boolean; frontier: boolean }): void {
-    if (quiet && (this.#isStopping() ? this.#observed.caughtUp : !frontier)) {
+    if (this.#isStopping()) {
+      if (quiet && this.#observed.caughtUp) this.#end(verdict)
+    } else if (quiet && !frontier) {
       this.#end(verdict)
-    } else if (this.#run.status === "running" && this.#run.stopping === undefined) {
+    } else if (this.#run.status === "running") {
       this.#run = { ...this.#run, stopping: verdict }
     }
   }

@@ -1,0 +1,125 @@
+import { mkdir, rm } from "node:fs/promises"
+import { hostname } from "node:os"
+import { join } from "node:path"
+import type { Logger } from "pino"
+import { serveApi } from "./api/api.ts"
+import type { Config } from "./config.ts"
+import { createDriverHost } from "./drivers/create-driver-host.ts"
+import { endOrphans } from "./drivers/end-processes.ts"
+import { Engine } from "./engine/engine.ts"
+import { createLoader } from "./loader/loader.ts"
+import { openLogStore } from "./logs/log-files.ts"
+import type { DriverDescription } from "./model/driver.ts"
+import type { Fault } from "./model/fault.ts"
+import type { HostRecord } from "./model/host.ts"
+import { openStore } from "./store/open.ts"
+import { version } from "./version.ts"
+
+/** One running Conveyor. Disposing it is {@link Host.stop}. */
+export interface Host extends AsyncDisposable {
+  /** Where its API answers, such as `http://127.0.0.1:8080`. */
+  readonly url: string
+  readonly hostId: string
+  /** What was there when it had started. */
+  readonly loaded: {
+    readonly drivers: readonly DriverDescription[]
+    readonly pipelines: number
+    readonly faults: readonly Fault[]
+  }
+  /**
+   * Starts no new attempt, gives running ones `graceMs`, then stops. Runs that have not ended go on at the next start,
+   * or on another host. The API answers until the attempts are over.
+   */
+  drain(): Promise<void>
+  /** Stops at once, running attempts included. Safe to call again, and while it drains. */
+  stop(): Promise<void>
+}
+
+/**
+ * The composition root: the only place where the parts of the house meet. They start in the order in which each
+ * needs the one before it (store, logs, drivers, pipelines, engine, API) and stop in the opposite one. Resolves when
+ * everything runs and the API answers. When a part does not start, those before it are stopped and its error is
+ * thrown.
+ */
+export async function startHost(config: Config, { log }: { readonly log: Logger }): Promise<Host> {
+  await using parts = new AsyncDisposableStack()
+  await mkdir(config.data, { recursive: true })
+  const store = parts.use(await openStore(config.store))
+  const isolation = await markRunning(config)
+  parts.defer(isolation.unmark)
+  const logs = parts.use(await openLogStore(join(config.data, "logs")))
+  const drivers = parts.use(createDriverHost({ folder: config.drivers, data: config.data, log }))
+  const loader = parts.use(createLoader({ folder: config.pipelines, store, log }))
+  await Promise.all([drivers.start(), loader.start()])
+
+  const hostId = `${hostname()}-${Bun.randomUUIDv7()}`
+  const startedAt = new Date().toISOString()
+  let url = ""
+  const describe = (): HostRecord => ({
+    hostId,
+    version,
+    startedAt,
+    ...(url === "" ? {} : { url }),
+    drivers: drivers.list(),
+    driverFaults: drivers.faults(),
+  })
+  const engine = new Engine({
+    store,
+    drivers,
+    appendLog: (runId, lines) => logs.append(runId, lines),
+    hostId,
+    leaseTtlMs: config.leaseTtlMs,
+    graceMs: config.graceMs,
+    attemptsMax: config.attemptsMax,
+    workspaceOf: (runId) => join(config.data, "workspaces", runId),
+    describe,
+    log,
+  })
+  parts.use(engine)
+  const api = await serveApi({
+    store,
+    logs,
+    host: config.host,
+    port: config.port,
+    hostId,
+    version,
+    onError: (error) => log.error({ err: error }, "a request ran into a bug"),
+  })
+  parts.defer(() => api.stop())
+  url = api.url
+  await engine.start()
+
+  const running = parts.move()
+  const stop = once(() => running.disposeAsync())
+  return {
+    url,
+    hostId,
+    loaded: {
+      drivers: drivers.list(),
+      pipelines: loader.pipelines,
+      faults: [...drivers.faults(), ...loader.faults()],
+    },
+    drain: async () => {
+      await engine.drain(config.graceMs)
+      await stop()
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+/**
+ * Marks the data folder as in use by a running host. Where the mark of an earlier one is still there, that one was
+ * killed: what its attempts left running is ended before anything of theirs is run again.
+ */
+async function markRunning({ data, graceMs }: Config): Promise<{ unmark: () => Promise<void> }> {
+  const mark = join(data, "running")
+  if (await Bun.file(mark).exists()) await endOrphans(data, { graceMs })
+  await Bun.write(mark, `${process.pid}\n`)
+  return { unmark: () => rm(mark, { force: true }) }
+}
+
+function once<T>(action: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined
+  return () => (result ??= action())
+}

@@ -1,0 +1,470 @@
+import { describe, expect, test } from "bun:test"
+import { type HostView, type LocalAttempt, type Observed, type Plan, plan } from "../../src/engine/plan.ts"
+import type { PipelineStep } from "../../src/model/pipeline.ts"
+import type { Claim, Run, StepState } from "../../src/model/run.ts"
+
+const at = "2026-01-01T00:00:00.000Z"
+const now = { wallMs: Date.parse(at), monotonicMs: 1_000 }
+const here = "host-a"
+
+const pending: Run = {
+  runId: "run",
+  event: "create",
+  resource: { type: "app", name: "shop", version: 1 },
+  pipeline: { name: "release", hash: "h" },
+  status: "pending",
+  createdAt: at,
+}
+const running: Run = { ...pending, status: "running", startedAt: at }
+const failing = { status: "failed", message: 'step "build" failed' } as const
+
+const step = (id: string, needs: readonly string[], more: Partial<PipelineStep> = {}): PipelineStep => ({
+  id,
+  driver: id,
+  needs,
+  timeoutMs: 60_000,
+  ...more,
+})
+const line = [step("build", []), step("test", ["build"]), step("ship", ["test"])]
+const fork = [step("left", []), step("right", []), step("join", ["left", "right"])]
+
+const attempted = (hostId: string, attempt: number) => ({ attempt, driverHash: "d", hostId, startedAt: at })
+const runs = (hostId = here, attempt = 1): StepState => ({ status: "running", ...attempted(hostId, attempt) })
+const done = (status: "succeeded" | "failed" | "cancelled" = "succeeded", message = ""): StepState => ({
+  status,
+  ...attempted(here, 1),
+  finishedAt: at,
+  result: { success: status === "succeeded", message },
+})
+const waitsForDriver = (driver: string): StepState => ({
+  status: "waiting",
+  waitingFor: { type: "driver", driver },
+  since: at,
+  attempt: 0,
+})
+const waitsUntil = (until: string, attempt = 1): StepState => ({
+  status: "waiting",
+  waitingFor: { type: "timer", until },
+  since: at,
+  attempt,
+})
+
+interface Situation {
+  readonly run?: Run
+  readonly steps?: readonly PipelineStep[]
+  readonly states?: Record<string, StepState>
+  readonly claims?: Record<string, Claim>
+  readonly local?: Record<string, LocalAttempt>
+  readonly caughtUp?: boolean
+  readonly missing?: string
+  readonly host?: Partial<HostView>
+}
+
+function planOf(situation: Situation): Plan {
+  const { run = running, steps = line, states = {}, claims = {}, local = {}, caughtUp = true } = situation
+  const observed: Observed = {
+    run,
+    steps,
+    states: new Map(Object.entries(states)),
+    claims: new Map(Object.entries(claims)),
+    local: new Map(Object.entries(local)),
+    caughtUp,
+    ...(situation.missing === undefined ? {} : { missing: situation.missing }),
+    host: {
+      hostId: here,
+      slots: 10,
+      hashOf: () => "d",
+      elsewhere: () => false,
+      listening: () => [],
+      ...situation.host,
+    },
+  }
+  return plan(observed, now)
+}
+
+/** A plan in one line of words, for tables. */
+function said({ transitions, effects, starved }: Plan): string[] {
+  return [
+    ...transitions.map((transition) => {
+      switch (transition.type) {
+        case "header": {
+          const { run } = transition
+          if ("finishedAt" in run) return `run ${run.status}${run.message && `: ${run.message}`}`
+          return run.status === "running" && run.stopping
+            ? `stopping as ${run.stopping.status}`
+            : `run ${run.status}`
+        }
+        case "start":
+          return `start ${transition.stepId}#${transition.state.attempt}`
+        case "settle":
+          return `${transition.stepId} ${transition.state.status}`
+        case "wait":
+          return `${transition.stepId} waits for ${transition.state.waitingFor.type}`
+        case "release":
+          return `release ${transition.stepId}`
+        default:
+          return transition satisfies never
+      }
+    }),
+    ...effects.map((effect) => {
+      switch (effect.type) {
+        case "launch":
+          return `launch ${effect.stepId}#${effect.attempt}`
+        case "abort":
+          return `abort ${effect.stepId}: ${effect.reason}`
+        case "discard":
+          return `discard ${effect.stepId}`
+        default:
+          return effect satisfies never
+      }
+    }),
+    ...(starved ? ["starved"] : []),
+  ]
+}
+
+const claim = (hostId = here, attempt = 1): Claim => ({ hostId, attempt })
+const local = (more: Partial<LocalAttempt> = {}): LocalAttempt => ({ attempt: 1, deadlineMs: 2_000, ...more })
+const success = { success: true, message: "" }
+const failure = { success: false, message: "no" }
+const cancelling: Run = { ...running, cancelRequestedAt: at }
+
+const table: readonly (readonly [string, Situation, readonly string[]])[] = [
+  ["a new run starts its first step", { run: pending }, ["run running", "start build#1"]],
+  [
+    "a new graph starts all that needs nothing",
+    { run: pending, steps: fork },
+    ["run running", "start left#1", "start right#1"],
+  ],
+  [
+    "a step of ours that nobody runs yet is launched",
+    { states: { build: runs() }, claims: { build: claim() } },
+    ["launch build#1"],
+  ],
+  [
+    "a step of ours that runs is left alone",
+    { states: { build: runs() }, claims: { build: claim() }, local: { build: local() } },
+    [],
+  ],
+  [
+    "a step another host holds is left alone",
+    { states: { build: runs("host-b") }, claims: { build: claim("host-b") } },
+    [],
+  ],
+  [
+    "a result starts the next step in the same commit",
+    { states: { build: runs() }, claims: { build: claim() }, local: { build: local({ outcome: success }) } },
+    ["build succeeded", "start test#1"],
+  ],
+  [
+    "a failed result ends the run in the same commit",
+    { states: { build: runs() }, claims: { build: claim() }, local: { build: local({ outcome: failure }) } },
+    ["build failed", 'run failed: step "build" failed: no'],
+  ],
+  [
+    "the last result ends the run",
+    {
+      states: { build: done(), test: done(), ship: runs() },
+      claims: { ship: claim() },
+      local: { ship: local({ outcome: success }) },
+    },
+    ["ship succeeded", "run succeeded"],
+  ],
+  [
+    "a join waits for all it needs",
+    { steps: fork, states: { left: done(), right: runs("host-b") }, claims: { right: claim("host-b") } },
+    [],
+  ],
+  [
+    "a join starts after all it needs",
+    { steps: fork, states: { left: done(), right: done() } },
+    ["start join#1"],
+  ],
+  [
+    "a failure beside a running step stops the run first",
+    {
+      steps: fork,
+      states: { left: done("failed", "no"), right: runs("host-b") },
+      claims: { right: claim("host-b") },
+    },
+    ["stopping as failed"],
+  ],
+  [
+    "a failure beside a step that may have started elsewhere stops the run first",
+    { steps: fork, states: { left: done("failed", "no") } },
+    ["stopping as failed"],
+  ],
+  [
+    "a stopping run starts nothing and ends once all is quiet",
+    { run: { ...running, stopping: failing }, steps: fork, states: { left: done("failed") } },
+    ['run failed: step "build" failed'],
+  ],
+  [
+    "a stopping run does not end on old news",
+    {
+      run: { ...running, stopping: failing },
+      steps: fork,
+      states: { left: done("failed") },
+      caughtUp: false,
+    },
+    [],
+  ],
+  [
+    "a stopping run aborts what runs here",
+    {
+      run: { ...running, stopping: failing },
+      steps: fork,
+      states: { left: done("failed"), right: runs() },
+      claims: { right: claim() },
+      local: { right: local() },
+    },
+    ["abort right: cancelled"],
+  ],
+  [
+    "an aborted attempt is not aborted again",
+    {
+      run: { ...running, stopping: failing },
+      steps: fork,
+      states: { left: done("failed"), right: runs() },
+      claims: { right: claim() },
+      local: { right: local({ aborted: "cancelled" }) },
+    },
+    [],
+  ],
+  [
+    "a cancelled run that has not started ends at once",
+    { run: { ...pending, cancelRequestedAt: at } },
+    ["run cancelled: cancelled on request"],
+  ],
+  [
+    "a cancelled run aborts its attempts",
+    { run: cancelling, states: { build: runs() }, claims: { build: claim() }, local: { build: local() } },
+    ["abort build: cancelled"],
+  ],
+  [
+    "a cancelled run waits for another host's attempt",
+    { run: cancelling, states: { build: runs("host-b") }, claims: { build: claim("host-b") } },
+    [],
+  ],
+  [
+    "a cancelled attempt is cancelled, and so is its run",
+    {
+      run: cancelling,
+      states: { build: runs() },
+      claims: { build: claim() },
+      local: { build: local({ aborted: "cancelled", outcome: failure }) },
+    },
+    ["build cancelled", "run cancelled: cancelled on request"],
+  ],
+  [
+    "an attempt that succeeded before the cancel reached it has succeeded",
+    {
+      run: cancelling,
+      states: { build: runs() },
+      claims: { build: claim() },
+      local: { build: local({ aborted: "cancelled", outcome: success }) },
+    },
+    ["build succeeded", "run cancelled: cancelled on request"],
+  ],
+  [
+    "a step of a cancelled run that is claimed and not launched is cancelled",
+    { run: cancelling, states: { build: runs() }, claims: { build: claim() } },
+    ["build cancelled", "run cancelled: cancelled on request"],
+  ],
+  [
+    "an orphan of a cancelled run is cancelled",
+    { run: cancelling, states: { build: runs("host-b") } },
+    ["build cancelled", "run cancelled: cancelled on request"],
+  ],
+  ["an orphan is taken over as a new attempt", { states: { build: runs("host-b") } }, ["start build#2"]],
+  [
+    "an orphan whose driver no host has waits for it",
+    { states: { build: runs("host-b") }, host: { hashOf: () => undefined } },
+    ["build waits for driver"],
+  ],
+  [
+    "an attempt over its deadline is aborted",
+    { states: { build: runs() }, claims: { build: claim() }, local: { build: local({ deadlineMs: 1_000 }) } },
+    ["abort build: timeout"],
+  ],
+  [
+    "a timed-out attempt has failed, whatever it says",
+    {
+      states: { build: runs() },
+      claims: { build: claim() },
+      local: { build: local({ aborted: "timeout", outcome: success }) },
+    },
+    ["build failed", 'run failed: step "build" failed'],
+  ],
+  [
+    "an attempt whose claim went is aborted",
+    {
+      states: { build: runs("host-b", 2) },
+      claims: { build: claim("host-b", 2) },
+      local: { build: local() },
+    },
+    ["abort build: fenced"],
+  ],
+  [
+    "an attempt whose claim went is forgotten when it is over",
+    {
+      states: { build: runs("host-b", 2) },
+      claims: { build: claim("host-b", 2) },
+      local: { build: local({ outcome: success }) },
+    },
+    ["discard build"],
+  ],
+  [
+    "an attempt ended by the host's stop gives its claim back",
+    {
+      states: { build: runs() },
+      claims: { build: claim() },
+      local: { build: local({ aborted: "shutdown", outcome: failure }) },
+      host: { slots: 0 },
+    },
+    ["release build"],
+  ],
+  [
+    "a step whose driver no host has waits for it",
+    { run: pending, host: { hashOf: () => undefined } },
+    ["build waits for driver"],
+  ],
+  [
+    "a waiting step is not written again",
+    { states: { build: waitsForDriver("build") }, host: { hashOf: () => undefined } },
+    [],
+  ],
+  [
+    "a waiting step starts when the driver is here",
+    { states: { build: waitsForDriver("build") } },
+    ["start build#1"],
+  ],
+  [
+    "a step whose driver another host has is left to it",
+    { run: pending, host: { hashOf: () => undefined, elsewhere: () => true } },
+    [],
+  ],
+  ["a host without a slot starts nothing and says so", { run: pending, host: { slots: 0 } }, ["starved"]],
+  [
+    "a host starts as many as it has slots for",
+    { run: pending, steps: fork, host: { slots: 1 } },
+    ["run running", "start left#1", "starved"],
+  ],
+  [
+    "a failed attempt with tries left waits for the next",
+    {
+      steps: [step("build", [], { retry: { attempts: 2, backoffMs: 500 } })],
+      states: { build: runs() },
+      claims: { build: claim() },
+      local: { build: local({ outcome: failure }) },
+    },
+    ["build waiting"],
+  ],
+  [
+    "the last try's failure is the step's",
+    {
+      steps: [step("build", [], { retry: { attempts: 2, backoffMs: 500 } })],
+      states: { build: runs(here, 2) },
+      claims: { build: claim(here, 2) },
+      local: { build: local({ attempt: 2, outcome: failure }) },
+    },
+    ["build failed", 'run failed: step "build" failed: no'],
+  ],
+  ["a timer that is over starts the next attempt", { states: { build: waitsUntil(at) } }, ["start build#2"]],
+  [
+    "a timer that is not over is waited for",
+    { states: { build: waitsUntil("2026-01-01T00:00:01.000Z") } },
+    [],
+  ],
+  ["a run that lacks its pipeline fails", { missing: "it is gone" }, ["run failed: it is gone"]],
+  [
+    "a run without a pipeline gets a step for each driver that listens",
+    { run: withoutPipeline(), host: { listening: () => ["audit", "deploy"] } },
+    ["run running", "start audit#1", "start deploy#1"],
+  ],
+  [
+    "a run without a pipeline that nobody listens to is done",
+    { run: withoutPipeline() },
+    ['run succeeded: no driver listens for "app"'],
+  ],
+  [
+    "a failure among listeners waits for the others",
+    {
+      run: { ...withoutPipeline(), steps: [step("audit", []), step("deploy", [])] },
+      states: { audit: done("failed"), deploy: runs() },
+      claims: { deploy: claim() },
+      local: { deploy: local() },
+    },
+    [],
+  ],
+  [
+    "a run that has ended is left alone",
+    { run: { ...pending, status: "succeeded", message: "", finishedAt: at } },
+    [],
+  ],
+  [
+    "what still runs of a run that has ended is aborted",
+    {
+      run: { ...pending, status: "failed", message: "", finishedAt: at },
+      states: { build: done("cancelled") },
+      local: { build: local() },
+    },
+    ["abort build: fenced"],
+  ],
+]
+
+function withoutPipeline(): Run {
+  const { pipeline: _, ...run } = pending
+  return run
+}
+
+describe("plan", () => {
+  for (const [sentence, situation, expected] of table) {
+    test(sentence, () => {
+      expect(said(planOf(situation))).toEqual([...expected])
+    })
+  }
+
+  test("asks to be woken at the earliest deadline", () => {
+    const { wakeAtMs } = planOf({
+      steps: fork,
+      states: { left: runs(), right: runs() },
+      claims: { left: claim(), right: claim() },
+      local: { left: local({ deadlineMs: 7_000 }), right: local({ deadlineMs: 5_000 }) },
+    })
+    expect(wakeAtMs).toBe(5_000)
+  })
+
+  test("asks to be woken when a timer is over, on the monotonic clock", () => {
+    expect(planOf({ states: { build: waitsUntil("2026-01-01T00:00:01.500Z") } }).wakeAtMs).toBe(2_500)
+  })
+
+  test("backs off twice as long for each further attempt", () => {
+    const steps = [step("build", [], { retry: { attempts: 9, backoffMs: 500 } })]
+    const states = { build: runs(here, 3) }
+    const claims = { build: claim(here, 3) }
+    const { transitions } = planOf({
+      steps,
+      states,
+      claims,
+      local: { build: local({ attempt: 3, outcome: failure }) },
+    })
+    expect(transitions).toMatchObject([
+      {
+        type: "settle",
+        state: { waitingFor: { type: "timer", until: "2026-01-01T00:00:02.000Z" }, attempt: 3 },
+      },
+    ])
+  })
+
+  test("settles a step and starts its next attempt in two commits", () => {
+    const steps = [step("build", [], { retry: { attempts: 2, backoffMs: 0 } })]
+    const situation = {
+      steps,
+      states: { build: runs() },
+      claims: { build: claim() },
+      local: { build: local({ outcome: failure }) },
+    }
+    expect(said(planOf(situation))).toEqual(["build waiting"])
+    expect(planOf(situation).wakeAtMs).toBe(now.monotonicMs)
+  })
+})
