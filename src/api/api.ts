@@ -1,4 +1,5 @@
 import { Elysia } from "elysia"
+import { ConveyorError, messageOf } from "../errors.ts"
 import type { LogStore } from "../logs/log-store.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Store } from "../store/store.ts"
@@ -47,7 +48,10 @@ const stopMsMax = 1_000
 /** Over this a request is cut while it is read; requests over the limit of a body get their answer before. */
 const requestBytesMax = 64 * 1024 * 1024
 
-/** Starts the HTTP API. It writes what is wanted to the store and shows what is there; the engine does the rest. */
+/**
+ * Starts the HTTP API. It writes what is wanted to the store and shows what is there; the engine does the rest. Rejects
+ * with `CONFLICT` when the address cannot be bound.
+ */
 export async function serveApi(options: ApiOptions): Promise<RunningApi> {
   const onError = options.onError ?? ((error: unknown) => console.error(error))
   const stopping = new AbortController()
@@ -84,7 +88,19 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
   ]
   const routes = [...nouns, ...openApiRoutes(nouns, options.version)]
   const app = appOf(routes, { loopbackOnly: isLoopback(options.host), onError })
-  app.listen({ hostname: options.host, port: options.port, maxRequestBodySize: requestBytesMax })
+  try {
+    app.listen({
+      hostname: options.host,
+      port: options.port,
+      maxRequestBodySize: requestBytesMax,
+      // Shared, a port that another process has taken would be no error, and half of the requests would go there.
+      reusePort: false,
+    })
+  } catch (cause) {
+    stopping.abort()
+    const address = `${options.host}:${options.port}`
+    throw new ConveyorError("CONFLICT", `The API cannot listen on ${address}: ${messageOf(cause)}`, { cause })
+  }
   const { server } = app
   if (server === null) throw new Error("A server that listens must be there")
 

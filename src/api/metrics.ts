@@ -1,44 +1,29 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client"
+import type { Registry } from "prom-client"
 import { prefixes } from "../store/keys.ts"
 import type { Change } from "../store/store.ts"
 import type { Route } from "./route.ts"
 
 /** Counts what the run feed shows, since this host has started. */
 export interface Metrics {
-  readonly registry: Registry
   /** Counts one change under `runs/`. */
   count(change: Change): void
+  /** The registry with the counts and those of the process; made when it is first asked for. */
+  registry(): Promise<Registry>
 }
 
-/** New counters. `activeRuns` are the ids of the runs that had not ended at the start. */
+const stepsPrefix = `${prefixes.runs}step/`
+
+/**
+ * New counts. `activeRuns` are the ids of the runs that had not ended at the start. Counting is plain, because it is done
+ * for every transition; the client library is loaded when someone looks.
+ */
 export function newMetrics(activeRuns: Iterable<string>): Metrics {
-  const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
-  const runs = new Counter({
-    name: "conveyor_runs_total",
-    help: "Runs that came to this status",
-    labelNames: ["status"],
-    registers: [registry],
-  })
-  const steps = new Counter({
-    name: "conveyor_steps_total",
-    help: "Steps that came to this status; each attempt is running once",
-    labelNames: ["status"],
-    registers: [registry],
-  })
   const active = new Set(activeRuns)
-  new Gauge({
-    name: "conveyor_runs_active",
-    help: "Runs that have not ended",
-    registers: [registry],
-    collect() {
-      this.set(active.size)
-    },
-  })
-  const stepsPrefix = `${prefixes.runs}step/`
+  const runs = new Map<string, number>()
+  const steps = new Map<string, number>()
+  let registry: Promise<Registry> | undefined
 
   return {
-    registry,
     count(change) {
       const key = change.type === "put" ? change.entry.key : change.key
       if (key.startsWith(prefixes.activeRuns)) {
@@ -46,11 +31,57 @@ export function newMetrics(activeRuns: Iterable<string>): Metrics {
         if (change.type === "put") active.add(runId)
         else active.delete(runId)
       } else if (change.type === "put") {
-        if (key.startsWith(stepsPrefix)) steps.inc({ status: statusOf(change.entry.value) })
-        else if (key.startsWith(prefixes.runHeaders)) runs.inc({ status: statusOf(change.entry.value) })
+        if (key.startsWith(stepsPrefix)) increment(steps, statusOf(change.entry.value))
+        else if (key.startsWith(prefixes.runHeaders)) increment(runs, statusOf(change.entry.value))
       }
     },
+    registry() {
+      registry ??= newRegistry({ active, runs, steps })
+      return registry
+    },
   }
+}
+
+interface Counts {
+  readonly active: ReadonlySet<string>
+  /** By status. */
+  readonly runs: ReadonlyMap<string, number>
+  readonly steps: ReadonlyMap<string, number>
+}
+
+async function newRegistry({ active, runs, steps }: Counts): Promise<Registry> {
+  const { Counter, collectDefaultMetrics, Gauge, Registry } = await import("prom-client")
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  new Gauge({
+    name: "conveyor_runs_active",
+    help: "Runs that have not ended",
+    registers,
+    collect() {
+      this.set(active.size)
+    },
+  })
+  for (const { name, help, counts } of [
+    { name: "conveyor_runs_total", help: "Runs that came to this status", counts: runs },
+    { name: "conveyor_steps_total", help: "Attempts of steps that came to this status", counts: steps },
+  ]) {
+    new Counter({
+      name,
+      help,
+      labelNames: ["status"],
+      registers,
+      collect() {
+        this.reset()
+        for (const [status, count] of counts) this.inc({ status }, count)
+      },
+    })
+  }
+  return registry
+}
+
+function increment(counts: Map<string, number>, status: string): void {
+  counts.set(status, (counts.get(status) ?? 0) + 1)
 }
 
 /** Metrics in the format of Prometheus. */
@@ -62,9 +93,8 @@ export function metricRoutes(metrics: Metrics): readonly Route[] {
       summary: "Metrics of this host, in the format of Prometheus",
       responses: { 200: { type: "text", description: "The metrics" } },
       async handle() {
-        return new Response(await metrics.registry.metrics(), {
-          headers: { "content-type": metrics.registry.contentType },
-        })
+        const registry = await metrics.registry()
+        return new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } })
       },
     },
   ]

@@ -160,3 +160,11 @@ describe("a browser", () => {
     expect((await post("/resources", source, { origin: rig.url })).status).toBe(201)
   })
 })
+
+test("an address that is taken is a conflict that names it", async () => {
+  const { port } = new URL(rig.url)
+  await expect(apiRig({ port: Number(port) })).rejects.toMatchObject({
+    code: "CONFLICT",
+    message: expect.stringContaining(`127.0.0.1:${port}`),
+  })
+})

@@ -186,12 +186,14 @@ describe("a spec is checked against the definition", () => {
   test("a pattern that burns is a fault, and burns only once", async () => {
     await rig.send("POST", "/resource-definitions", { name: "burning", schema: { pattern: "^(a+)+$" } })
     const spec = `${"a".repeat(40)}b`
+    const start = performance.now()
     const refused = await rig.send("POST", "/resources", { name: "a", resource: "burning", spec })
+    const firstMs = performance.now() - start
     expect(refused).toMatchObject({ status: 422, body: { faults: [{ path: "/spec" }] } })
     expect(refused.body.error).toContain("takes too long")
-    const start = performance.now()
+    const again = performance.now()
     expect((await rig.send("POST", "/resources", { name: "a", resource: "burning", spec })).status).toBe(422)
-    expect(performance.now() - start).toBeLessThan(100)
+    expect(performance.now() - again).toBeLessThan(firstMs)
     expect(
       (await rig.send("POST", "/resources", { name: "a", resource: "burning", spec: "aaa" })).status,
     ).toBe(201)
