@@ -16,7 +16,7 @@ const built = await compile({
   root,
   outfile: resolve(values.outfile),
   commit: await currentCommit(),
-  plugins: [embedEtcdProto(), embedShipped()],
+  plugins: [embedEtcdProto(), await embedShipped()],
 })
 console.log(`${built.path}  ${(built.bytes / 1e6).toFixed(1)} MB\nSHA-256 ${built.sha256}`)
 
