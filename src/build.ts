@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { compile } from "./build/compile.ts"
 import { embedShipped } from "./build/embed-shipped.ts"
@@ -24,7 +24,11 @@ console.log(`${built.path}  ${(built.bytes / 1e6).toFixed(1)} MB\nSHA-256 ${buil
 async function currentCommit(): Promise<string> {
   const git = Bun.which("git")
   if (git === null) return ""
-  const child = Bun.spawn([git, "-C", root, "rev-parse", "--short=12", "HEAD"], { stderr: "ignore" })
+  const child = Bun.spawn([git, "-C", root, "rev-parse", "--short=12", "HEAD"], {
+    // A source archive unpacked inside another repository is not at that repository's commit.
+    env: { ...process.env, GIT_CEILING_DIRECTORIES: dirname(root) },
+    stderr: "ignore",
+  })
   const commit = (await child.stdout.text()).trim()
   return (await child.exited) === 0 ? commit : ""
 }
