@@ -90,7 +90,13 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   await engine.start()
 
   const running = parts.move()
-  const stop = once(() => running.disposeAsync())
+  const stop = once(async () => {
+    // The engine's word comes first, so that an attempt is known to have ended by the stop; then there is no grace.
+    const engineStopped = engine[Symbol.asyncDispose]()
+    await drivers[Symbol.asyncDispose]()
+    await engineStopped
+    await running.disposeAsync()
+  })
   return {
     url,
     hostId,

@@ -25,8 +25,11 @@ export interface Work {
 export interface AttemptRun {
   /** Settles as {@link import("./driver-host.ts").DriverHost.run} promises. Never rejects. */
   readonly result: Promise<DriverResult>
-  /** Ends it from outside, as its signal would. */
-  abort(abort: AttemptAbort): void
+  /**
+   * Ends it from outside, as its signal would, with the attempt's grace period or this one. A shorter one still
+   * counts when it is being ended already.
+   */
+  abort(abort: AttemptAbort, graceMs?: number): void
 }
 
 /**
@@ -44,12 +47,16 @@ export function startAttempt(
   let aborted: { readonly message: string; readonly deadline: number } | undefined
   let killTimer: Timer | undefined
 
-  function abort({ message }: AttemptAbort): void {
-    if (aborted !== undefined) return
-    aborted = { message, deadline: performance.now() + graceMs }
-    work.abort(message)
-    processes.terminate()
-    killTimer = setTimeout(() => work.kill(message), graceMs)
+  function abort({ message }: AttemptAbort, within = graceMs): void {
+    const deadline = performance.now() + within
+    if (aborted !== undefined && aborted.deadline <= deadline) return
+    if (aborted === undefined) {
+      work.abort(message)
+      processes.terminate()
+    }
+    aborted = { message: aborted?.message ?? message, deadline }
+    clearTimeout(killTimer)
+    killTimer = setTimeout(() => work.kill(message), within)
   }
 
   async function settle(): Promise<DriverResult> {

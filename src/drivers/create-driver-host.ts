@@ -97,7 +97,7 @@ class FolderDriverHost implements DriverHost {
     await this.#watch?.[Symbol.asyncDispose]()
     await this.#scanning
     const runs = [...this.#running]
-    for (const run of runs) run.abort(new AttemptAbort("shutdown", "The host is stopping"))
+    for (const run of runs) run.abort(new AttemptAbort("shutdown", "The host is stopping"), 0)
     await Promise.all(runs.map(({ result }) => result))
     this.#runners[Symbol.dispose]()
   }

@@ -151,17 +151,22 @@ describe("conveyor serve", () => {
     expect(run).toMatchObject({ exit: 0, stdout: expect.stringContaining("hello | served") })
   })
 
-  test("stops at once at a second signal", async () => {
-    await using folder = await folderWith("trap '' TERM; echo begun; while :; do sleep 1; done")
+  test("stops at once at a second signal, and leaves no process of a step behind", async () => {
+    await using folder = await folderWith(
+      "trap '' TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 1; done",
+    )
     await using host = serve(folder.path, "--grace", "10m")
     const url = await listening(host)
     await post(`${url}/resource-definitions`, { name: "person", schema: {} })
     const { runid } = await post(`${url}/resources`, { name: "eve", resource: "person", pipeline: "greet" })
-    await until("the step runs", async () => (await runAt(url, runid)).steps[0]?.status === "running")
+    const file = Bun.file(join(folder.path, ".conveyor/workspaces", String(runid), "pid"))
+    await until("the step ignores SIGTERM", () => file.exists())
     host.kill("SIGINT")
     await host.printed(/stopping/)
     host.kill("SIGTERM")
     expect(await host.exited).toBe(143)
+    const pid = Number(await file.text())
+    expect(() => process.kill(pid, 0)).toThrow("ESRCH")
   })
 
   test("goes on after kill -9 with every run that had not ended", async () => {
