@@ -31,6 +31,8 @@ export interface Child {
   /** The last 1 MiB of what it printed so far. */
   stdout(): string
   stderr(): string
+  /** How many bytes it printed on its standard output so far. */
+  stdoutBytes(): number
   /** Stops listening. For when everything that wrote is gone. */
   close(): Promise<void>
 }
@@ -60,6 +62,7 @@ export function startChild(command: readonly string[], options: ChildOptions): C
     isDrained: () => out.isDone() && err.isDone(),
     stdout: out.text,
     stderr: err.text,
+    stdoutBytes: out.total,
     async close() {
       await Promise.all([out.close(), err.close()])
     },
@@ -70,6 +73,7 @@ interface Listener {
   readonly done: Promise<void>
   isDone(): boolean
   text(): string
+  total(): number
   close(): Promise<void>
   /** Since when it has been waiting for bytes; undefined while it is busy with some. */
   idleSince(): number | undefined
@@ -108,6 +112,7 @@ function listen(stream: ReadableStream<Uint8Array>, take: TakeLines | undefined)
     done,
     isDone: () => isDone,
     text: tail.text,
+    total: tail.total,
     idleSince: () => idleSince,
     async close() {
       await untilQuiet([{ done, idleSince: () => idleSince }])

@@ -37,6 +37,9 @@ export function startExecutableWork(
       })
       const exitCode = await child.exited
       await child.quiet
+      if (child.stdoutBytes() > outputBytesMax) {
+        return failure(`The driver printed more than ${outputBytesMax} bytes on its standard output`)
+      }
       return readOutcome(child.stdout(), exitCode)
     } catch (error) {
       return failure(`The executable cannot be started: ${messageOf(error)}`)
@@ -67,9 +70,6 @@ async function startWhenWritten(
 }
 
 function readOutcome(stdout: string, exitCode: number): DriverResult {
-  if (Buffer.byteLength(stdout) >= outputBytesMax) {
-    return failure(`The driver printed more than ${outputBytesMax} bytes on its standard output`)
-  }
   if (exitCode !== 0 && stdout.trim() === "") {
     return failure(`The driver ended with exit code ${exitCode}`)
   }
