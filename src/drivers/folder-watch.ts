@@ -43,7 +43,8 @@ export class FolderWatch implements AsyncDisposable {
   /** Watches anew when the path leads to another folder than before. */
   async #look(): Promise<void> {
     const identity = await stat(this.#folder).then(
-      ({ dev, ino }) => `${dev}:${ino}`,
+      // A new folder often gets the number of the one that was deleted.
+      ({ dev, ino, birthtimeMs }) => `${dev}:${ino}:${birthtimeMs}`,
       () => "missing",
     )
     if (this.#watched === identity || this.#watched === "disposed") return
@@ -67,6 +68,9 @@ export class FolderWatch implements AsyncDisposable {
     }
     // What changed before the watcher was ready made no event.
     this.#watcher.on("all", hint).on("ready", hint)
+    this.#watcher.on("unlinkDir", (path) => {
+      if (path === this.#folder && this.#watched !== "disposed") this.#watched = "missing"
+    })
     // Out of watches, or no right to look: the rest of the folder is still watched.
     this.#watcher.on("error", hint)
   }
