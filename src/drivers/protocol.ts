@@ -14,6 +14,7 @@ import type { ExecOptions } from "./sdk.ts"
  *    │── logged, exec-ended, abort … ──────►│
  *    │◄──────────────────────── ended ──────│   or `fault`, or the thread is gone
  *
+ * Messages travel as JSON text: a string crosses threads in half the time a structured clone takes.
  * `serial` numbers the attempts of one worker: what comes late from an earlier one is told apart and dropped.
  */
 

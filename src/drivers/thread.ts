@@ -31,7 +31,7 @@ export class DriverThread implements Disposable {
 
   constructor({ entry, file }: { readonly entry: string | URL; readonly file: string }) {
     this.#worker = new Worker(entry)
-    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data)
+    this.#worker.onmessage = ({ data }: MessageEvent<string>) => this.#receive(JSON.parse(data))
     this.#worker.onerror = (event) => {
       event.preventDefault()
       void this.#running?.log(event.message)
@@ -83,7 +83,7 @@ export class DriverThread implements Disposable {
   }
 
   #send(message: ToWorker): void {
-    if (!this.ended) this.#worker.postMessage(message)
+    if (!this.ended) this.#worker.postMessage(JSON.stringify(message))
   }
 
   #settle(result: DriverResult): void {

@@ -14,13 +14,15 @@ declare const self: Worker
 
 // Taken before the driver's code runs, which may put something else in its place.
 const post = self.postMessage.bind(self)
-const send = (message: FromWorker): void => post(message)
+const { parse, stringify } = JSON
+const send = (message: FromWorker): void => post(stringify(message))
 
 let loading: Promise<LoadedModule | string> | undefined
 let current: { readonly serial: number; readonly attempt: WorkerAttempt } | undefined
 let bundleFolder = ""
 
-self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+self.onmessage = ({ data: text }: MessageEvent<string>) => {
+  const data = parse(text) as ToWorker
   switch (data.type) {
     case "load":
       loading = load(data.file)
