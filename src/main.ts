@@ -55,20 +55,19 @@ function commands(done: (exit: number) => void): Command {
     .command("run <pipeline>")
     .description("send one resource down a pipeline, follow it, and exit 0 if it succeeded, 1 if not")
     .option("--resource <file>", "YAML or JSON: the whole resource, or only its spec")
-    .option(
-      "--set <key=value>",
-      "a field of the resource's spec, such as image.tag=1 (repeatable)",
-      collect,
-      [],
-    )
+    .option("--set <key=value>", "a field of the resource's spec, such as image.tag=1 (repeatable)", collect)
     .option("--server <url>", "the host to run on (default: a local one, started and stopped for this run)")
     .option("--json", "print events as JSON, one to a line, the run at the end")
+    .option(
+      "--data <folder>",
+      "store, logs and workspaces of the local host (default: a new temporary folder, which is kept)",
+    )
     .action(async (pipeline: string, options: RunFlags) => {
       const { run } = await import("./cli/run.ts")
       const server = options.server ?? process.env["CONVEYOR_SERVER"]
       done(
         await run(pipeline, {
-          set: options.set,
+          set: options.set ?? [],
           json: options.json === true,
           ...(options.resource === undefined ? {} : { resource: options.resource }),
           ...(server ? { server } : {}),
@@ -76,7 +75,7 @@ function commands(done: (exit: number) => void): Command {
         }),
       )
     })
-  addSettings(run, ["data", "drivers", "pipelines", "log-level"])
+  addSettings(run, ["drivers", "pipelines", "log-level"])
 
   program
     .command("validate [paths...]")
@@ -91,7 +90,7 @@ function commands(done: (exit: number) => void): Command {
 
 interface RunFlags {
   readonly resource?: string
-  readonly set: readonly string[]
+  readonly set?: readonly string[]
   readonly server?: string
   readonly json?: boolean
   readonly data?: string
@@ -116,7 +115,7 @@ function settingFlags(options: object): Record<string, string> {
   )
 }
 
-function collect(value: string, earlier: readonly string[]): readonly string[] {
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value]
 }
 

@@ -1,4 +1,5 @@
 import type { Registry } from "prom-client"
+import { isEnded, type RunStatus } from "../model/run.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Change } from "../store/store.ts"
 import type { Route } from "./route.ts"
@@ -21,7 +22,16 @@ export function newMetrics(activeRuns: Iterable<string>): Metrics {
   const active = new Set(activeRuns)
   const runs = new Map<string, number>()
   const steps = new Map<string, number>()
+  /** The status that was counted last, of runs that have not ended: a header is also written for other reasons. */
+  const counted = new Map<string, string>()
   let registry: Promise<Registry> | undefined
+
+  function countRun(key: string, status: string): void {
+    if (counted.get(key) === status) return
+    increment(runs, status)
+    if (isEnded(status as RunStatus)) counted.delete(key)
+    else counted.set(key, status)
+  }
 
   return {
     count(change) {
@@ -32,7 +42,7 @@ export function newMetrics(activeRuns: Iterable<string>): Metrics {
         else active.delete(runId)
       } else if (change.type === "put") {
         if (key.startsWith(stepsPrefix)) increment(steps, statusOf(change.entry.value))
-        else if (key.startsWith(prefixes.runHeaders)) increment(runs, statusOf(change.entry.value))
+        else if (key.startsWith(prefixes.runHeaders)) countRun(key, statusOf(change.entry.value))
       }
     },
     registry() {

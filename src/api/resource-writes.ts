@@ -46,7 +46,7 @@ export async function createResource(change: ResourceChange, source: ResourceSou
     ]
     if ((await store.commit(guards, writes)) !== undefined) return resource
     if ((await store.get(key)) !== undefined) {
-      throw new ConveyorError("CONFLICT", `There is a ${source.resource} "${source.name}" already`)
+      throw new ConveyorError("CONFLICT", `The ${source.resource} "${source.name}" exists already`)
     }
   }
 }

@@ -104,7 +104,8 @@ async function requestCancel({ store, now }: ApiContext, runId: string): Promise
     const entry = await store.get(key)
     if (entry === undefined) throw notFound("run", runId)
     const run = parseRun(entry)
-    if (isEnded(run.status)) throw new ConveyorError("CONFLICT", `The run has ended: it ${run.status}`)
+    if (isEnded(run.status))
+      throw new ConveyorError("CONFLICT", `The run has ended already, as ${run.status}`)
     if (run.cancelRequestedAt !== undefined) return
     const value = JSON.stringify({ ...run, cancelRequestedAt: now().toISOString() })
     const guards = [{ key, modRevision: entry.modRevision }]

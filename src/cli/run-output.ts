@@ -79,9 +79,9 @@ function summary(run: RunView, places: RunPlaces, style: Style): string[] {
   const width = Math.max(0, ...run.steps.map((step) => step.id.length))
   const failed = run.status !== "succeeded"
   return [
-    `${mark(run.status, style)} ${style.bold(run.status)} ${took(run.durationMs)}${
-      failed && run.message !== "" ? `: ${printable(run.message)}` : ""
-    }`,
+    `${mark(run.status, style)} ${style.bold(run.status)}${
+      run.durationMs === undefined ? "" : ` ${took(run.durationMs)}`
+    }${failed && run.message !== "" ? `: ${printable(run.message)}` : ""}`,
     ...run.steps.map(
       (step) =>
         `  ${mark(step.status, style)} ${step.id.padEnd(width)}  ${
@@ -119,7 +119,8 @@ function mark(status: string, style: Style): string {
 }
 
 function reason(step: StepView): string {
-  return step.status === "failed" && step.message !== "" ? `: ${printable(step.message)}` : ""
+  const hasReason = step.status === "failed" || step.status === "cancelled"
+  return hasReason && step.message !== "" ? `: ${printable(step.message)}` : ""
 }
 
 const took = (durationMs: number | undefined) => (durationMs === undefined ? "" : formatDuration(durationMs))

@@ -1,7 +1,7 @@
 import { join } from "node:path"
 import { messageOf } from "../errors.ts"
 import { type DriverDescription, type DriverResult, listensFor } from "../model/driver.ts"
-import type { Fault } from "../model/fault.ts"
+import { describeFault, type Fault } from "../model/fault.ts"
 import { type AttemptRun, startAttempt } from "./attempt-run.ts"
 import { type Catalogue, createCatalogue } from "./catalogue.ts"
 import { type Attempt, AttemptAbort, type DriverHost } from "./driver-host.ts"
@@ -34,6 +34,8 @@ class FolderDriverHost implements DriverHost {
   readonly #runners: DriverRunners = createDriverRunners({ entry: workerEntry })
   readonly #listeners: (() => void)[] = []
   readonly #running = new Set<AttemptRun>()
+  #sdk = ""
+  #faultsSaid: ReadonlySet<string> = new Set()
   #shipped: ReadonlyMap<string, ShippedDriver> = new Map()
   #catalogue: Catalogue | undefined
   #watch: FolderWatch | undefined
@@ -50,7 +52,7 @@ class FolderDriverHost implements DriverHost {
   async start(): Promise<void> {
     if (this.#catalogue !== undefined) throw new Error("A driver host is started once")
     const shipped = await shippedDrivers()
-    await writeSdkTypes(this.#folder, shipped.sdk)
+    this.#sdk = shipped.sdk
     this.#catalogue = this.#createCatalogue(shipped)
     await this.#rescan()
     this.#watch = new FolderWatch(this.#folder, () => void this.#rescan())
@@ -139,6 +141,8 @@ class FolderDriverHost implements DriverHost {
     while (this.#scanAgain && !this.#disposed) {
       this.#scanAgain = false
       try {
+        // Each time, because the folder may be made long after the host has started.
+        await writeSdkTypes(this.#folder, this.#sdk)
         if (await this.#catalogue?.rescan()) this.#swap()
       } catch (error) {
         this.#log?.error({ error: messageOf(error) }, "The drivers folder cannot be read")
@@ -147,8 +151,16 @@ class FolderDriverHost implements DriverHost {
   }
 
   #swap(): void {
+    this.#sayFaults()
     this.#runners.serve(new Set(this.list().map(({ hash }) => hash)))
     this.#watch?.watchOutside(this.#catalogue?.outsideInputs() ?? [])
     for (const listener of this.#listeners) listener()
+  }
+
+  /** Says each fault once, when it comes. */
+  #sayFaults(): void {
+    const faults = new Set(this.faults().map(describeFault))
+    for (const fault of faults) if (!this.#faultsSaid.has(fault)) this.#log?.error({}, fault)
+    this.#faultsSaid = faults
   }
 }

@@ -78,6 +78,8 @@ test("metrics count what runs and steps come to", async () => {
   }
   await until("the run is counted", async () => (await metric("conveyor_runs_active")) === "1")
   await own.startRun(body.runid)
+  // That writes the run again, in the same status.
+  await own.send("POST", `/runs/${body.runid}/cancel`)
   await own.endStep(body.runid, "clone", { success: false, message: "" })
   await own.endRun(body.runid, { status: "failed", message: "" })
   await until("its end is counted", async () => (await metric("conveyor_runs_active")) === "0")

@@ -52,6 +52,11 @@ describe("the text of a run", () => {
     expect(text).toBe("▶ build shell\n  build | hello\n✓ build 1.5s\n")
   })
 
+  test("says why a step was cancelled", () => {
+    const view: StepView = { ...failed, status: "cancelled", message: "the run is stopping" }
+    expect(written((output) => output.step(view))).toBe("✗ build 20ms: the run is stopping\n")
+  })
+
   test("says why a step failed, and numbers later attempts", () => {
     const text = written((output) => {
       output.step({ ...running, attempt: 2 })

@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test"
 import { rename, rm } from "node:fs/promises"
 import { join } from "node:path"
+import { createDriverHost } from "../../src/drivers/create-driver-host.ts"
+import { tempFolder } from "../rig/temp-folder.ts"
 import { until } from "../rig/until.ts"
 import { openDrivers } from "./driver-rig.ts"
 
@@ -164,7 +166,24 @@ test("an existing drivers folder gets the types of the module conveyor, a missin
   const types = await Bun.file(join(drivers.folder, "node_modules/conveyor/index.ts")).text()
   expect(types).toContain("export function defineDriver")
   await using none = await openDrivers()
-  expect(await Bun.file(join(none.folder, "node_modules/conveyor/index.ts")).exists()).toBe(false)
+  const late = Bun.file(join(none.folder, "node_modules/conveyor/index.ts"))
+  expect(await late.exists()).toBe(false)
+  await none.write("d.js", says("x"))
+  await until("the folder that was made later has them", () => late.exists())
+})
+
+test("what is wrong with a driver is said in the log once", async () => {
+  await using temp = await tempFolder()
+  const folder = join(temp.path, "drivers")
+  await Bun.write(join(folder, "d.js"), "export default {")
+  const said: string[] = []
+  const log = { error: (_fields: object, message: string) => void said.push(message) }
+  await using host = createDriverHost({ folder, data: join(temp.path, "data"), log })
+  await host.start()
+  expect(said).toEqual([expect.stringMatching(/^d\.js:1:\d+: /)])
+  await Bun.write(join(folder, "other.js"), says("x"))
+  await until("the other driver serves", () => host.find("other") !== undefined)
+  expect(said).toHaveLength(1)
 })
 
 test("a hash that no driver has fails its attempt", async () => {
