@@ -51,6 +51,8 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "loaded"; readonly driver: LoadedDriver }
   | { readonly type: "refused"; readonly message: string }
+  /** The abort was heard. */
+  | { readonly type: "aborting"; readonly serial: number }
   | { readonly type: "log"; readonly serial: number; readonly message: string }
   | {
       readonly type: "exec"

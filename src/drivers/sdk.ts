@@ -101,6 +101,7 @@ export interface Driver<Input = unknown> {
   readonly input?: InputSchema<Input>
   reconcile(
     ctx: DriverContext<Input>,
+    // biome-ignore lint/suspicious/noConfusingVoidType: a driver without a return statement returns void
   ): DriverResult | undefined | void | Promise<DriverResult | undefined | void>
 }
 

@@ -3,6 +3,9 @@ import type { AttemptContext, ExecAnswer, FromWorker, LoadedDriver, ToWorker } f
 import { failure } from "./result.ts"
 import type { ExecOptions } from "./sdk.ts"
 
+/** How long a worker may take to answer an abort before its driver counts as blocking the thread. */
+const answerMsMax = 1_000
+
 /** What an attempt in a worker asks of the host. */
 export interface AttemptRequests {
   /** Resolves when the message is durable. Called in the order of the driver's calls. */
@@ -15,6 +18,8 @@ interface Running extends AttemptRequests {
   readonly settle: (result: DriverResult) => void
   logged: number
   acknowledging: boolean
+  /** Runs out when the worker does not answer an abort. */
+  blockedTimer?: Timer
 }
 
 /**
@@ -64,9 +69,18 @@ export class DriverThread implements Disposable {
     return promise
   }
 
-  /** Tells the running attempt, if any, to end; `ctx.signal` aborts with this message. */
+  /**
+   * Tells the running attempt, if any, to end; `ctx.signal` aborts with this message. A driver that blocks the thread
+   * cannot hear of it, however long its grace period is: such a thread is ended at once.
+   */
   abort(message: string): void {
-    if (this.#running !== undefined) this.#send({ type: "abort", serial: this.#running.serial, message })
+    const running = this.#running
+    if (running === undefined) return
+    this.#send({ type: "abort", serial: running.serial, message })
+    running.blockedTimer ??= setTimeout(() => {
+      void running.log("The driver blocks its thread and cannot be told to end; the thread is ended")
+      this.end(message)
+    }, answerMsMax)
   }
 
   /** Stops the thread whatever it is doing. A running attempt settles as failed with this message. Idempotent. */
@@ -89,6 +103,7 @@ export class DriverThread implements Disposable {
   #settle(result: DriverResult): void {
     const running = this.#running
     this.#running = undefined
+    clearTimeout(running?.blockedTimer)
     running?.settle(result)
   }
 
@@ -105,6 +120,7 @@ export class DriverThread implements Disposable {
         void this.#running?.log(message.trace)
         this.end(message.message)
         return
+      case "aborting":
       case "log":
       case "exec":
       case "ended":
@@ -115,8 +131,11 @@ export class DriverThread implements Disposable {
     }
   }
 
-  #serve(running: Running, message: Extract<FromWorker, { type: "log" | "exec" | "ended" }>): void {
+  #serve(running: Running, message: Extract<FromWorker, { serial: number }>): void {
     switch (message.type) {
+      case "aborting":
+        clearTimeout(running.blockedTimer)
+        return
       case "log":
         void running.log(message.message).then(() => this.#acknowledge(running))
         return

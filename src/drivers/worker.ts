@@ -31,6 +31,9 @@ self.onmessage = ({ data: text }: MessageEvent<string>) => {
       void run(data)
       return
     case "abort":
+      send({ type: "aborting", serial: data.serial })
+      if (current?.serial === data.serial) current.attempt.receive(data)
+      return
     case "logged":
     case "exec-ended":
       if (current?.serial === data.serial) current.attempt.receive(data)

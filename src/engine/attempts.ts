@@ -46,6 +46,7 @@ export class LocalAttempts {
   readonly #options: LocalAttemptsOptions
   readonly #runs = new Map<string, Map<string, Running>>()
   #count = 0
+  #closedBy: string | undefined
   #idle: (() => void) | undefined
 
   constructor(options: LocalAttemptsOptions) {
@@ -74,6 +75,11 @@ export class LocalAttempts {
     const attempts = this.#runs.get(runId) ?? new Map<string, Running>()
     this.#runs.set(runId, attempts.set(order.step.id, running))
     this.#count++
+    if (this.#closedBy !== undefined) {
+      running.aborted = "shutdown"
+      running.outcome = { success: false, message: this.#closedBy }
+      return
+    }
     void this.#run(order, abort.signal).then((outcome) => {
       running.outcome = outcome
       this.#options.onOutcome(runId)
@@ -120,6 +126,13 @@ export class LocalAttempts {
     running.abort.abort(new AttemptAbort(reason, message))
   }
 
+  /** Ends them all because the host stops. One that is launched from here on is over before it has begun. */
+  close(message: string): void {
+    this.#closedBy = message
+    this.abortAll("shutdown", message)
+  }
+
+  /** Ends them all. */
   abortAll(reason: NonNullable<LocalAttempt["aborted"]>, message: string): void {
     for (const [runId, attempts] of this.#runs) {
       for (const stepId of attempts.keys()) this.abort(runId, stepId, reason, message)

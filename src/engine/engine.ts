@@ -36,6 +36,8 @@ export interface EngineOptions {
 /** Runs being worked on at the same moment; the others wait in the queue. It bounds reads, not attempts. */
 const parallelMax = 256
 const retryMs = 250
+/** How long, after their grace period, attempts may take to give their claims back before the host stops anyway. */
+const settleMsMax = 5_000
 const conflictBackoffMsMax = 500
 
 /**
@@ -123,15 +125,15 @@ export class Engine implements AsyncDisposable {
   async drain(graceMs: number): Promise<void> {
     this.#draining = true
     if (await this.#attempts.idle(graceMs)) return
-    this.#attempts.abortAll("shutdown", "ended: the host is stopping")
-    await this.#attempts.idle(this.#options.graceMs + 5_000)
+    this.#attempts.close("ended: the host is stopping")
+    await this.#attempts.idle(this.#options.graceMs + settleMsMax)
   }
 
   /** Ends what still runs, gives its claims back and stops looking. Runs go on elsewhere, or at the next start. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#draining = true
-    this.#attempts.abortAll("shutdown", "ended: the host is stopping")
-    await this.#attempts.idle(this.#options.graceMs + 5_000)
+    this.#attempts.close("ended: the host is stopping")
+    await this.#attempts.idle(this.#options.graceMs + settleMsMax)
     this.#stop.abort()
     this.#queue[Symbol.dispose]()
     await this.#lease[Symbol.asyncDispose]().catch((error: unknown) =>
@@ -185,9 +187,11 @@ export class Engine implements AsyncDisposable {
     this.#wakeAll()
   }
 
+  /** Claims of the lost lease are nobody's, whatever was last seen of them: every run is read anew before it goes on. */
   #onLeaseLost(): void {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
+    for (const run of this.#runs.values()) run.complete = false
   }
 
   #track(runId: string, options: { complete: boolean }): ObservedRun {
@@ -218,7 +222,8 @@ export class Engine implements AsyncDisposable {
   /** Plans and applies until there is nothing to do for this run now. */
   async #advance(run: ObservedRun): Promise<void> {
     let conflicts = 0
-    while (!this.#stop.signal.aborted) {
+    // Without a lease nothing may be claimed, launched or written; with the next one every run is looked at again.
+    while (!this.#stop.signal.aborted && this.#lease.current !== undefined) {
       const missing = await this.#records.complete(run)
       if (run.header === undefined) return this.#drop(run.runId)
       const observed = this.#observed(run, run.header, missing)
@@ -232,7 +237,6 @@ export class Engine implements AsyncDisposable {
       } else if (await this.#commit(run, transitions)) {
         conflicts = 0
       } else {
-        if (this.#lease.current === undefined) return
         run.complete = false
         if (conflicts > 0) await Bun.sleep(Math.min(2 ** conflicts, conflictBackoffMsMax))
         conflicts++

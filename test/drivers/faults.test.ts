@@ -45,6 +45,15 @@ test("a driver that loops forever ends at its abort, and other attempts of it ar
   expect((await drivers.run("bad")).success).toBe(true)
 })
 
+test("a driver that loops forever gets no grace period, for it cannot hear of its abort", async () => {
+  await using drivers = await openDrivers({ "bad.js": misbehaving })
+  const looping = drivers.attempt("bad", { input: { fault: "loop" }, graceMs: 600_000 })
+  await looping.line("starts")
+  looping.abort("took over 1 s")
+  expect((await looping.result).message).toBe("took over 1 s")
+  await looping.line("The driver blocks its thread and cannot be told to end; the thread is ended")
+})
+
 test.each([
   ["exit", "The driver ended its worker with exit code 7 (process.exit or a crash)"],
   ["throw", "no such image"],
