@@ -1,14 +1,24 @@
 import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
+import { startEtcd } from "../rig/etcd.ts"
 import { buildExecutable } from "../rig/executable.ts"
-import { startHostProcess } from "./host-process.ts"
+import { measureEtcdFloors } from "./floor-etcd.ts"
+import { measureMachineFloors } from "./floor-machine.ts"
+import { measureSqliteFloors } from "./floor-sqlite.ts"
+import { type HostOptions, startHostProcess } from "./host-process.ts"
 import { measureAlone, measureLoad } from "./measure-load.ts"
+import { measureLogs } from "./measure-logs.ts"
+import { measureReady } from "./measure-ready.ts"
+import { measureReload } from "./measure-reload.ts"
 import type { Values } from "./metrics.ts"
-import { type BenchOptions, readOptions, type StoreName, usage } from "./options.ts"
+import { type BenchOptions, type MeasurementName, readOptions, type StoreName, usage } from "./options.ts"
 import { type Section, summarise } from "./results.ts"
 import { tableOf } from "./table.ts"
 
 /* Measures the executable over HTTP, and in the same run the floors it stands on. Results go to stdout. */
+
+/** Measurements that share one host, in this order. */
+const onHost: readonly MeasurementName[] = ["load", "alone", "reload", "logs"]
 
 const options = readOptions(process.argv.slice(2))
 if (options === undefined) process.stdout.write(usage)
@@ -16,22 +26,48 @@ else print(await bench(options), options)
 
 async function bench(options: BenchOptions): Promise<ReadonlyMap<string, Section>> {
   await using built = await executable(options)
+  const machine: Values[] = []
   const stores = new Map<StoreName, Values[]>(options.stores.map((store) => [store, []]))
   for (let round = 1; round <= options.rounds; round++) {
+    if (options.only.has("floors")) machine.push(await measureMachineFloors())
     for (const [store, values] of stores) {
       progress(`round ${round} of ${options.rounds}: ${store}`)
-      values.push(await measureStore(built.path, options))
+      values.push(await measureStore(store, { executable: built.path, options }))
     }
   }
-  return new Map([...stores].map(([store, rounds]) => [store, summarise(rounds)]))
+  const sections = new Map<string, Section>()
+  for (const [store, rounds] of stores) {
+    sections.set(store, summarise(rounds, { machine, targets: store === "sqlite" }))
+  }
+  if (machine.length > 0) sections.set("machine", summarise(machine, { machine: [], targets: false }))
+  return sections
 }
 
-async function measureStore(path: string, { only, runs }: BenchOptions): Promise<Values> {
-  await using host = await startHostProcess({ executable: path })
-  return {
-    ...(only.has("load") ? await measureLoad(host, runs) : {}),
-    ...(only.has("alone") ? await measureAlone(host) : {}),
+/** One round on one store. Each host has a store of its own that is empty when it starts. */
+async function measureStore(
+  name: StoreName,
+  { executable, options: { only, runs } }: { readonly executable: string; readonly options: BenchOptions },
+): Promise<Values> {
+  await using etcd = name === "etcd" ? await startEtcd() : undefined
+  const hostOptions = (): HostOptions => ({
+    executable,
+    ...(etcd === undefined
+      ? {}
+      : { store: `etcd://${new URL(etcd.endpoint).host}/bench-${Bun.randomUUIDv7()}` }),
+  })
+  const values: Values[] = []
+  if (only.has("ready")) values.push(await measureReady(hostOptions))
+  if (onHost.some((each) => only.has(each))) {
+    await using host = await startHostProcess(hostOptions())
+    if (only.has("load")) values.push(await measureLoad(host, runs))
+    if (only.has("alone")) values.push(await measureAlone(host))
+    if (only.has("reload")) values.push(await measureReload(host))
+    if (only.has("logs")) values.push(await measureLogs(host))
   }
+  if (only.has("floors")) {
+    values.push(etcd === undefined ? await measureSqliteFloors() : await measureEtcdFloors(etcd.endpoint))
+  }
+  return Object.assign({}, ...values)
 }
 
 async function executable({ binary }: BenchOptions) {

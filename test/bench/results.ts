@@ -6,6 +6,7 @@ export interface Result {
   readonly median: number
   readonly min: number
   readonly max: number
+  readonly target?: number
   /** Whether the median reaches the target; absent without one. */
   readonly reached?: boolean
   /** The median against its floor's: how many times slower, dearer or longer. Absent without a floor. */
@@ -15,8 +16,15 @@ export interface Result {
 /** Metrics that were measured together: those of one store, or of the machine. */
 export type Section = ReadonlyMap<MetricName, Result>
 
-/** Puts the values of all rounds of a section together. Floors are also looked for among `machine`. */
-export function summarise(rounds: readonly Values[], machine: readonly Values[] = []): Section {
+export interface SummaryOptions {
+  /** Floors are looked for here too. */
+  readonly machine: readonly Values[]
+  /** Targets are meant for the embedded store. */
+  readonly targets: boolean
+}
+
+/** Puts the values of all rounds of a section together. */
+export function summarise(rounds: readonly Values[], { machine, targets }: SummaryOptions): Section {
   const valuesOf = (name: MetricName, from: readonly Values[]) =>
     from.map((round) => round[name]).filter((value) => value !== undefined)
   const section = new Map<MetricName, Result>()
@@ -25,22 +33,25 @@ export function summarise(rounds: readonly Values[], machine: readonly Values[] 
     if (values.length === 0) continue
     const { floor } = metricOf(name)
     const floors = floor === undefined ? [] : valuesOf(floor as MetricName, [...rounds, ...machine])
-    section.set(name, resultOf(name, values, floors))
+    section.set(name, resultOf(name, { values, floors, targets }))
   }
   return section
 }
 
-function resultOf(name: MetricName, values: readonly number[], floors: readonly number[]): Result {
+function resultOf(
+  name: MetricName,
+  from: { readonly values: readonly number[]; readonly floors: readonly number[]; readonly targets: boolean },
+): Result {
   const metric = metricOf(name)
-  const middle = median(values)
+  const middle = median(from.values)
   const more = moreIsBetter(metric)
-  const { target } = metric
-  const floor = median(floors)
+  const target = from.targets ? metric.target : undefined
+  const floor = median(from.floors)
   return {
     median: middle,
-    min: Math.min(...values),
-    max: Math.max(...values),
-    ...(target === undefined ? {} : { reached: more ? middle >= target : middle <= target }),
-    ...(floors.length === 0 ? {} : { timesFloor: more ? floor / middle : middle / floor }),
+    min: Math.min(...from.values),
+    max: Math.max(...from.values),
+    ...(target === undefined ? {} : { target, reached: more ? middle >= target : middle <= target }),
+    ...(from.floors.length === 0 ? {} : { timesFloor: more ? floor / middle : middle / floor }),
   }
 }

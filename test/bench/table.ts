@@ -13,9 +13,8 @@ export function tableOf(title: string, section: Section): string {
   return [title, ...lines.map((line) => `  ${line.trimEnd()}`), ""].join("\n")
 }
 
-function rowOf(name: MetricName, { median, min, max, reached, timesFloor }: Result): string[] {
+function rowOf(name: MetricName, { median, min, max, target, reached, timesFloor }: Result): string[] {
   const metric = metricOf(name)
-  const { target } = metric
   const wanted = target === undefined ? "" : `${moreIsBetter(metric) ? "≥" : "≤"} ${short(target)}`
   return [
     metric.label,

@@ -14,7 +14,8 @@ export const noopPipeline: PipelineSource = {
   steps: Array.from({ length: stepsPerRun }, (_, index) => ({ id: `step-${index + 1}`, driver: "noop" })),
 }
 
-const loggingPipeline: PipelineSource = {
+/** The pipeline of one step that logs {@link logLines} lines. */
+export const loggingPipeline: PipelineSource = {
   name: "logging",
   resource: "item",
   steps: [{ id: "log", driver: "logging" }],
@@ -24,15 +25,20 @@ const noopDriver = `import { defineDriver } from "conveyor"
 export default defineDriver({ reconcile() {} })
 `
 
+/** One line of the logging driver. Its source goes into the driver. */
+export function logMessage(line: number): string {
+  return `line ${line} of a build that has much to say about each file it compiles`
+}
+
+/** It waits for every thousandth line, as one that writes faster than the disk does well to do. */
 const loggingDriver = `import { defineDriver } from "conveyor"
+${logMessage}
 export default defineDriver({
   async reconcile(ctx) {
-    let last
     for (let line = 1; line <= ${logLines}; line++) {
-      last = ctx.log("line " + line + " of a build that has much to say about each file it compiles")
-      if (line % 1000 === 0) await last
+      const written = ctx.log(logMessage(line))
+      if (line % 1_000 === 0) await written
     }
-    await last
   },
 })
 `
