@@ -1,4 +1,5 @@
-import { isStrings, type LoadedModule } from "./loaded-module.ts"
+import { isStringList } from "../model/json.ts"
+import type { LoadedModule } from "./loaded-module.ts"
 import type { DriverContext } from "./sdk.ts"
 
 /** The logger a driver of the older contract is given. `Log` also takes labels, which a log line has no place for. */
@@ -24,7 +25,8 @@ export function readLegacyDriver(
   const name = candidate["Name"] ?? candidate["name"]
   const resources = candidate["Resources"] ?? candidate["resources"] ?? []
   if (name !== undefined && typeof name !== "string") return "The driver's `Name` must be a string"
-  if (!isStrings(resources)) return "The driver's `Resources` must be a list of names of resource definitions"
+  if (!isStringList(resources))
+    return "The driver's `Resources` must be a list of names of resource definitions"
   return {
     description: { ...(name === undefined ? {} : { name }), resources, type: "legacy" },
     reconcile: (ctx) =>

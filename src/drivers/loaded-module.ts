@@ -1,3 +1,4 @@
+import { isStringList } from "../model/json.ts"
 import { readLegacyDriver } from "./legacy.ts"
 import type { LoadedDriver } from "./protocol.ts"
 import type { DriverContext, InputSchema } from "./sdk.ts"
@@ -27,7 +28,8 @@ export function readModule(exports: Readonly<Record<string, unknown>>): LoadedMo
 function readDriver(driver: Record<string, unknown>): LoadedModule | string {
   const { name, resources = [], input } = driver
   if (name !== undefined && typeof name !== "string") return "The driver's `name` must be a string"
-  if (!isStrings(resources)) return "The driver's `resources` must be a list of names of resource definitions"
+  if (!isStringList(resources))
+    return "The driver's `resources` must be a list of names of resource definitions"
   if (input !== undefined && !isInputSchema(input)) {
     return "The driver's `input` must be a Standard Schema (valibot, zod, arktype, …)"
   }
@@ -36,11 +38,6 @@ function readDriver(driver: Record<string, unknown>): LoadedModule | string {
     ...(input === undefined ? {} : { input }),
     reconcile: (ctx) => (driver as { reconcile(ctx: DriverContext): unknown }).reconcile(ctx),
   }
-}
-
-/** Is it a list of strings and nothing else? */
-export function isStrings(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string")
 }
 
 function isInputSchema(value: unknown): value is InputSchema<unknown> {

@@ -25,6 +25,11 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
+/** Is it a list of strings and nothing else? */
+export function isStringList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string")
+}
+
 function isJson(value: unknown, depthMax: number): boolean {
   if (depthMax < 0) return false
   switch (typeof value) {
