@@ -12,6 +12,7 @@ import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
 import type { Fault } from "./model/fault.ts"
 import type { HostRecord } from "./model/host.ts"
+import { lockFolder } from "./store/folder-lock.ts"
 import { openStore } from "./store/open.ts"
 import { version } from "./version.ts"
 
@@ -44,7 +45,8 @@ export interface Host extends AsyncDisposable {
 export async function startHost(config: Config, { log }: { readonly log: Logger }): Promise<Host> {
   await using parts = new AsyncDisposableStack()
   await mkdir(config.data, { recursive: true })
-  const store = parts.use(await openStore(config.store))
+  parts.use(lockFolder(config.data))
+  const store = parts.use(await openStore(config.store, { onWarning: (warning) => log.warn(warning) }))
   const isolation = await markRunning(config)
   parts.defer(isolation.unmark)
   const logs = parts.use(await openLogStore(join(config.data, "logs")))
@@ -116,7 +118,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
 
 /**
  * Marks the data folder as in use by a running host. Where the mark of an earlier one is still there, that one was
- * killed: what its attempts left running is ended before anything of theirs is run again.
+ * killed: what its attempts left running is ended before anything of theirs is run again. The folder must be locked.
  */
 async function markRunning({ data, graceMs }: Config): Promise<{ unmark: () => Promise<void> }> {
   const mark = join(data, "running")

@@ -77,14 +77,15 @@ function commands(done: (exit: number) => void): Command {
     })
   addSettings(run, ["drivers", "pipelines", "log-level"])
 
-  program
+  const validate = program
     .command("validate [paths...]")
-    .description("check pipeline files and folders without running anything (default: ./pipelines)")
+    .description("check pipeline files and folders without running anything (default: the pipelines folder)")
     .option("--json", "print the faults as JSON")
     .action(async (paths: string[], options: { json?: boolean }) => {
       const { validate } = await import("./cli/validate.ts")
-      done(await validate(paths, { json: options.json === true }))
+      done(await validate(paths, { json: options.json === true, settings: settingFlags(options) }))
     })
+  addSettings(validate, ["drivers", "pipelines"])
   return program
 }
 

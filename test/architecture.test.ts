@@ -27,7 +27,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: anywhere,
   "cli/serve.ts": [...anywhere, "host.ts"],
   "cli/local-host.ts": [...anywhere, "host.ts"],
-  "cli/validate.ts": [...anywhere, "loader"],
+  "cli/validate.ts": [...anywhere, "loader", "drivers/driver-names.ts"],
   "main.ts": [...anywhere, "cli"],
   "build.ts": ["build", "version.ts"],
   build: ["drivers"],

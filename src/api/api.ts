@@ -127,14 +127,28 @@ function appOf(
       return problemOf(error, request)
     })
   for (const route of routes) {
+    // Elysia reads in a handler's source what of the request it uses, so each names the three itself.
     app.route(
       route.method,
       route.path,
       ({ request, params, server }) => route.handle(callOf(request, params, server)),
       { parse: "none" },
     )
+    if (route.method !== "GET") continue
+    app.route(
+      "HEAD",
+      route.path,
+      async ({ request, params, server }) => withoutBody(await route.handle(callOf(request, params, server))),
+      { parse: "none" },
+    )
   }
   return app
+}
+
+/** The answer to `HEAD`: what `GET` says, without its body. A stream is ended before it has begun. */
+async function withoutBody(response: Response): Promise<Response> {
+  await response.body?.cancel()
+  return new Response(null, response)
 }
 
 function callOf(request: Request, params: Call["params"], server: ApiServer | null): Call {

@@ -1,9 +1,9 @@
 import { ConveyorError } from "../errors.ts"
+import { compileSchema, type SchemaCheck } from "../model/json-schema.ts"
 import { nearestName } from "../model/nearest.ts"
 import { type DefinitionSource, definitionSourceSchema, type ResourceDefinition } from "../model/resource.ts"
 import { definitionKey, prefixes } from "../store/keys.ts"
 import type { Entry, Store } from "../store/store.ts"
-import { compileSchema } from "./json-schema.ts"
 import { listPage, pageOf, pageResponse } from "./paging.ts"
 import { notFound } from "./problem.ts"
 import { nameParameter, readBody } from "./request.ts"
@@ -24,7 +24,7 @@ export function definitionRoutes(context: ApiContext): readonly Route[] {
       responses: { 201: json(definitionShape, "The new resource definition") },
       async handle({ request }) {
         const source = await readBody(request, definitionSourceSchema)
-        await compileSchema(source.schema)
+        await schemaCheck(source.schema)
         const created = await create(context, source)
         if (created === undefined) throw conflict(source.name)
         return Response.json(created, { status: 201 })
@@ -41,7 +41,7 @@ export function definitionRoutes(context: ApiContext): readonly Route[] {
       },
       async handle({ request }) {
         const source = await readBody(request, definitionSourceSchema)
-        await compileSchema(source.schema)
+        await schemaCheck(source.schema)
         for (;;) {
           const entry = await store.get(definitionKey(source.name))
           const applied = await (entry === undefined
@@ -86,7 +86,7 @@ export function definitionRoutes(context: ApiContext): readonly Route[] {
         const name = nameParameter(params["name"], what)
         const source = await readBody(request, definitionSourceSchema, { name })
         requireSameName(source.name, name)
-        await compileSchema(source.schema)
+        await schemaCheck(source.schema)
         for (;;) {
           const updated = await update(context, { entry: await getDefinition(store, name), source })
           if (updated !== undefined) return Response.json(updated)
@@ -111,6 +111,13 @@ export function definitionRoutes(context: ApiContext): readonly Route[] {
       },
     },
   ]
+}
+
+/** How values are checked against a schema; throws `INVALID` with the faults of a schema that is none. */
+export async function schemaCheck(schema: ResourceDefinition["schema"]): Promise<SchemaCheck> {
+  const compiled = await compileSchema(schema)
+  if ("check" in compiled) return compiled.check
+  throw new ConveyorError("INVALID", "The schema is not a JSON Schema", { faults: compiled.faults })
 }
 
 /** The entry of a resource definition; `NOT_FOUND` with the nearest name when there is none. */

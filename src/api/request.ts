@@ -2,6 +2,7 @@ import * as v from "valibot"
 import { ConveyorError } from "../errors.ts"
 import { parseDuration } from "../model/duration.ts"
 import type { Fault } from "../model/fault.ts"
+import { escapePointer } from "../model/json-pointer.ts"
 import { isName } from "../model/name.ts"
 import { isUuid } from "../model/uuid.ts"
 import { findJsonFault } from "./json-fault.ts"
@@ -106,9 +107,4 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 function faultOf(issue: v.BaseIssue<unknown>): Fault {
   const path = (issue.path ?? []).map((item) => `/${escapePointer(String(item.key))}`).join("")
   return { message: issue.message, path }
-}
-
-/** One part of a JSON Pointer (RFC 6901). */
-export function escapePointer(part: string): string {
-  return part.replaceAll("~", "~0").replaceAll("/", "~1")
 }

@@ -1,12 +1,12 @@
 import { ConveyorError } from "../errors.ts"
 import type { ResourceEvent } from "../model/event.ts"
+import type { SchemaCheck } from "../model/json-schema.ts"
 import { nearestName } from "../model/nearest.ts"
 import { type PipelineRecord, startsOn } from "../model/pipeline.ts"
 import type { ResourceDefinition, ResourceSource } from "../model/resource.ts"
 import { definitionKey, pipelineKey, prefixes } from "../store/keys.ts"
 import type { Store } from "../store/store.ts"
-import { definitionNotFound } from "./definitions.ts"
-import { compileSchema, type SchemaCheck } from "./json-schema.ts"
+import { definitionNotFound, schemaCheck } from "./definitions.ts"
 import { parsedEntries } from "./parsed-entries.ts"
 
 /** Whether a run starts, and on which pipeline revision; none without a pipeline. */
@@ -29,7 +29,7 @@ export interface ResourceKinds {
 /** Keeps compiled schemas and parsed pipelines for as long as they are not written again. */
 export function resourceKinds(store: Store): ResourceKinds {
   const schemaOf = parsedEntries(
-    (value): Promise<SchemaCheck> => compileSchema((JSON.parse(value) as ResourceDefinition).schema),
+    (value): Promise<SchemaCheck> => schemaCheck((JSON.parse(value) as ResourceDefinition).schema),
   )
   const recordOf = parsedEntries((value) => JSON.parse(value) as PipelineRecord)
 

@@ -33,6 +33,7 @@ export interface Call {
 
 /** One route: what it answers, and what the OpenAPI document says of it. */
 export interface Route {
+  /** `GET` stands for `HEAD` too. */
   readonly method: "GET" | "POST" | "PUT" | "DELETE"
   /** With `:name` for parameters. A trailing slash is accepted too. */
   readonly path: string

@@ -5,7 +5,8 @@ import type { Route } from "./route.ts"
 /** The answer to a request no route has taken: 405 with `Allow` when the path exists, else 404 with the nearest one. */
 export function unmatched(routes: readonly Route[], request: Request): Response {
   const path = pathOf(request)
-  const allowed = [...new Set(routes.filter((route) => fits(route.path, path)).map((route) => route.method))]
+  const methods = routes.filter((route) => fits(route.path, path)).map((route) => route.method)
+  const allowed = [...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])))]
   if (allowed.length > 0) {
     const message = `${path} takes ${allowed.join(", ")}, not ${request.method}`
     return problemOf(new HttpError("METHOD_NOT_ALLOWED", message), request, { allow: allowed.join(", ") })

@@ -1,3 +1,6 @@
+import { relative } from "node:path"
+import { type Flags, loadConfig } from "../config.ts"
+import { driverNames } from "../drivers/driver-names.ts"
 import { type CheckedFiles, checkFiles } from "../loader/check.ts"
 import { describeFault, type Fault } from "../model/fault.ts"
 import { printable, type Style, styleFor } from "./terminal.ts"
@@ -5,8 +8,8 @@ import { printable, type Style, styleFor } from "./terminal.ts"
 export interface ValidateOptions {
   /** Print the faults as a JSON array and nothing else. */
   readonly json: boolean
-  /** The drivers there are; a step that names another one gets a warning. Default: drivers are not looked at. */
-  readonly drivers?: readonly string[]
+  /** What was typed of the settings; they say which folders there are. */
+  readonly settings: Flags
   /** Takes the output line by line, without line ends. Default: the standard output. */
   readonly print?: (line: string) => void
   /** Default: colours when the standard output is a terminal. */
@@ -17,18 +20,20 @@ export interface ValidateOptions {
 const widthMax = 120
 
 /**
- * `conveyor validate`: checks pipeline files and folders (default: `pipelines`) without running or storing anything,
- * and prints all that is wrong with its place. Answers the exit code: 1 when something is wrong, 0 when all is well or
+ * `conveyor validate`: checks pipeline files and folders (default: the pipelines folder) without running or storing
+ * anything, and prints all that is wrong with its place. A step whose driver is neither shipped nor in the drivers
+ * folder gets a warning. Answers the exit code: 1 when something is wrong, 0 when all is well or
  * there are only warnings.
  */
 export async function validate(paths: readonly string[], options: ValidateOptions): Promise<number> {
   const print = options.print ?? ((line) => console.log(line))
   const style = options.style ?? styleFor(process.stdout, process.env)
-  const { drivers } = options
-  const checked = await checkFiles(
-    paths.length > 0 ? paths : ["pipelines"],
-    drivers === undefined ? {} : { drivers },
-  )
+  const cwd = process.cwd()
+  const config = await loadConfig({ flags: options.settings, env: process.env, cwd })
+  const drivers = await driverNames(config.drivers)
+  const checked = await checkFiles(paths.length > 0 ? paths : [relative(cwd, config.pipelines) || "."], {
+    drivers,
+  })
   if (options.json) {
     print(JSON.stringify(checked.faults, undefined, 2))
   } else {

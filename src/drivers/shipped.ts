@@ -29,6 +29,11 @@ export const workerEntry = new URL("./worker.ts", import.meta.url)
 const repositoryDrivers = join(import.meta.dir, "../../drivers")
 let shipped: Promise<Shipped> | undefined
 
+/** The names of the drivers that are shipped, without bundling any. Ordered. */
+export async function shippedNames(): Promise<readonly string[]> {
+  return shippedFiles().map(nameOf)
+}
+
 /** What is shipped. Bundled once per process when run from source. */
 export function shippedDrivers(): Promise<Shipped> {
   shipped ??= bundleShipped()
@@ -42,14 +47,14 @@ export async function shippedModule(): Promise<string> {
     'export const workerEntry = new URL("./drivers/worker.js", import.meta.url)',
     `const shipped = ${JSON.stringify(await shippedDrivers())}`,
     "export const shippedDrivers = async () => shipped",
+    "export const shippedNames = async () => shipped.drivers.map(({ name }) => name)",
   ].join("\n")
 }
 
 async function bundleShipped(): Promise<Shipped> {
   const sdk = await Bun.file(join(import.meta.dir, "sdk.ts")).text()
-  const files = [...new Bun.Glob("*.ts").scanSync(repositoryDrivers)].sort()
   const drivers = await Promise.all(
-    files.map(async (file): Promise<ShippedDriver> => {
+    shippedFiles().map(async (file): Promise<ShippedDriver> => {
       const bundle = await bundleDriver(join(repositoryDrivers, file), {
         folder: repositoryDrivers,
         sdk,
@@ -57,8 +62,16 @@ async function bundleShipped(): Promise<Shipped> {
       })
       if ("faults" in bundle)
         throw new Error(`A shipped driver must bundle: ${JSON.stringify(bundle.faults)}`)
-      return { name: file.replace(/\.ts$/, ""), hash: bundle.hash, text: bundle.text }
+      return { name: nameOf(file), hash: bundle.hash, text: bundle.text }
     }),
   )
   return { sdk, drivers }
+}
+
+function shippedFiles(): readonly string[] {
+  return [...new Bun.Glob("*.ts").scanSync(repositoryDrivers)].sort()
+}
+
+function nameOf(file: string): string {
+  return file.replace(/\.ts$/, "")
 }

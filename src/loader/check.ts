@@ -45,7 +45,7 @@ export async function checkFiles(
   async function readAndParse(file: string): Promise<ParsedFile> {
     try {
       const bytes = await readFile(file)
-      const read = parseBytes(file, bytes, options.drivers)
+      const read = await parseBytes(file, bytes, options.drivers)
       texts.set(file, bytes.toString("utf8"))
       return read
     } catch (thrown) {

@@ -1,5 +1,18 @@
-import { type Document, isAlias, isMap, isSeq, LineCounter, type Node, parseAllDocuments, visit } from "yaml"
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  visit,
+} from "yaml"
 import type { Fault } from "../model/fault.ts"
+import { jsonDepthMax } from "../model/json.ts"
+import { unescapePointer } from "../model/json-pointer.ts"
+import { tooDeepAt } from "./nesting.ts"
 
 /** A position in a file, both counted from 1. */
 export interface Place {
@@ -27,8 +40,11 @@ const aliasesMax = 100
  * wrong is a fault of its document.
  */
 export function readDocuments(text: string): readonly ReadDocument[] {
+  const deepAt = tooDeepAt(text, jsonDepthMax)
+  if (deepAt !== undefined) return tooDeep(placeIn(text, deepAt))
   const lines = new LineCounter()
-  const options = { lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: true } as const
+  // Its own check for repeated keys compares each with every other: half a minute for a mapping of 50,000.
+  const options = { lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: false } as const
   try {
     const documents = parseAllDocuments(text, options)
     if (!Array.isArray(documents)) return []
@@ -37,9 +53,18 @@ export function readDocuments(text: string): readonly ReadDocument[] {
       .filter(({ value, faults }) => faults.length > 0 || value !== null)
   } catch (thrown) {
     if (!(thrown instanceof RangeError)) throw thrown
-    const fault = { message: "Expected less nesting: it is too deep to read", line: 1, column: 1 }
-    return [{ value: undefined, faults: [fault], placeOf: () => fault }]
+    return tooDeep({ line: 1, column: 1 })
   }
+}
+
+function tooDeep(place: Place): readonly ReadDocument[] {
+  const message = `Expected at most ${jsonDepthMax} levels of nesting`
+  return [{ value: undefined, faults: [{ message, ...place }], placeOf: () => place }]
+}
+
+function placeIn(text: string, offset: number): Place {
+  const before = text.slice(0, offset).split("\n")
+  return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 }
 }
 
 function readDocument(document: Document, lines: LineCounter): ReadDocument {
@@ -53,7 +78,7 @@ function readDocument(document: Document, lines: LineCounter): ReadDocument {
     message: firstLine(error.message),
     ...placeAt(error.pos[0]),
   }))
-  const faults = [...syntax, ...aliasFaults(document, placeAt)]
+  const faults = [...syntax, ...repeatedKeys(document, placeAt), ...aliasFaults(document, placeAt)]
   if (faults.length > 0) return { value: undefined, faults, placeOf }
   try {
     return { value: document.toJS({ maxAliasCount: aliasesMax }), faults, placeOf }
@@ -61,6 +86,21 @@ function readDocument(document: Document, lines: LineCounter): ReadDocument {
     if (!(thrown instanceof ReferenceError || thrown instanceof RangeError)) throw thrown
     return { value: undefined, faults: [{ message: firstLine(thrown.message), ...placeOf("") }], placeOf }
   }
+}
+
+function repeatedKeys(document: Document, placeAt: (offset: number) => Place): (Fault & Place)[] {
+  const faults: (Fault & Place)[] = []
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>()
+      for (const { key } of items) {
+        const name = isScalar(key) ? key.value : key
+        if (seen.has(name)) faults.push({ message: "Map keys must be unique", ...placeAt(startOf(key) ?? 0) })
+        seen.add(name)
+      }
+    },
+  })
+  return faults
 }
 
 function aliasFaults(document: Document, placeAt: (offset: number) => Place): (Fault & Place)[] {
@@ -89,7 +129,7 @@ function aliasFaults(document: Document, placeAt: (offset: number) => Place): (F
 }
 
 function offsetOf(document: Document, path: string, key: boolean): number {
-  const parts = path.split("/").slice(1).map(unescapeKey)
+  const parts = path.split("/").slice(1).map(unescapePointer)
   let node: unknown = document.contents
   let offset = startOf(node) ?? document.range?.[0] ?? 0
   for (const [index, part] of parts.entries()) {
@@ -113,10 +153,6 @@ function offsetOf(document: Document, path: string, key: boolean): number {
 
 function startOf(node: unknown): number | undefined {
   return (node as Partial<Node> | null | undefined)?.range?.[0]
-}
-
-function unescapeKey(part: string): string {
-  return part.replaceAll("~1", "/").replaceAll("~0", "~")
 }
 
 function firstLine(message: string): string {

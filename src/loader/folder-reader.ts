@@ -47,7 +47,7 @@ export function createFolderReader(folder: string, now: () => number): () => Pro
     if (typeof text === "string") return { ...seen, ...unreadableFile(listed.file, text) }
     const hash = new Bun.CryptoHasher("sha256").update(text.bytes).digest("hex")
     if (before?.hash === hash) return { ...before, ...seen }
-    return { ...seen, hash, parsed: parseBytes(listed.file, text.bytes) }
+    return { ...seen, hash, parsed: await parseBytes(listed.file, text.bytes) }
   }
 
   return async () => {
@@ -84,7 +84,11 @@ async function readText(path: string): Promise<{ readonly bytes: Uint8Array } | 
 }
 
 /** Parses what a file holds; what is not UTF-8 is a fault. */
-export function parseBytes(file: string, bytes: Uint8Array, drivers?: readonly string[]): ParsedFile {
+export async function parseBytes(
+  file: string,
+  bytes: Uint8Array,
+  drivers?: readonly string[],
+): Promise<ParsedFile> {
   let text: string
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)

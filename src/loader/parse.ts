@@ -2,6 +2,7 @@ import * as v from "valibot"
 import { checkExpressions } from "../model/expression.ts"
 import type { Fault } from "../model/fault.ts"
 import { isJsonObject, type Json } from "../model/json.ts"
+import { compileSchema } from "../model/json-schema.ts"
 import { isName } from "../model/name.ts"
 import { nearestName } from "../model/nearest.ts"
 import {
@@ -51,13 +52,13 @@ export interface ParseOptions {
   readonly drivers?: readonly string[]
 }
 
-/** Reads the text of one file of the pipelines folder. Never throws; every fault comes with file, line and column. */
-export function parseFile(file: string, text: string, options: ParseOptions = {}): ParsedFile {
+/** Reads the text of one file of the pipelines folder. Never rejects; every fault comes with file, line and column. */
+export async function parseFile(file: string, text: string, options: ParseOptions = {}): Promise<ParsedFile> {
   if (text.length > fileLengthMax) {
     const message = `Expected a file of at most ${fileLengthMax} characters, found ${text.length}`
     return { file, declarations: [], names: [], faults: [{ message, file, line: 1, column: 1 }] }
   }
-  const documents = readDocuments(text).map((document) => parseDocument(document, options))
+  const documents = await Promise.all(readDocuments(text).map((document) => parseDocument(document, options)))
   const declared = documents.flatMap(({ declaration }) => declaration ?? [])
   const faults = [...documents.flatMap((document) => document.faults), ...repeatedNames(declared)]
     .map((fault): Fault & Place => ({ ...fault, file }))
@@ -77,7 +78,7 @@ interface ParsedDocument {
   readonly faults: readonly (Fault & Place)[]
 }
 
-function parseDocument(document: ReadDocument, options: ParseOptions): ParsedDocument {
+async function parseDocument(document: ReadDocument, options: ParseOptions): Promise<ParsedDocument> {
   if (document.faults.length > 0) return { faults: document.faults }
   const { value } = document
   const placed = ({ atKey = false, ...fault }: PathFault) => ({
@@ -89,7 +90,7 @@ function parseDocument(document: ReadDocument, options: ParseOptions): ParsedDoc
     return { faults: [placed({ message, path: "" })] }
   }
   const { name } = value
-  const read = readDeclaration(value, options)
+  const read = await readDeclaration(value, options)
   return {
     ...(typeof name === "string" && isName(name) ? { name } : {}),
     ...(read.declaration === undefined
@@ -105,7 +106,10 @@ interface ReadDeclaration {
   readonly faults: readonly PathFault[]
 }
 
-function readDeclaration(value: { readonly [key: string]: Json }, options: ParseOptions): ReadDeclaration {
+async function readDeclaration(
+  value: { readonly [key: string]: Json },
+  options: ParseOptions,
+): Promise<ReadDeclaration> {
   const kind = value["kind"] ?? "Pipeline"
   const length = JSON.stringify(value).length
   if (length > declarationLengthMax) {
@@ -136,12 +140,14 @@ function readPipeline(value: { readonly [key: string]: Json }, { drivers }: Pars
   return { declaration: { kind: "pipeline", name: pipeline.name, pipeline, hash }, faults }
 }
 
-function readDefinition(value: { readonly [key: string]: Json }): ReadDeclaration {
+async function readDefinition(value: { readonly [key: string]: Json }): Promise<ReadDeclaration> {
   const unknown = unknownFields(value, definitionFields, { path: "", of: "a resource definition" })
   const result = v.safeParse(definitionSourceSchema, value)
   const faults = joinFaults(unknown, result.issues ?? [])
   if (!result.success) return { faults }
   const definition = result.output
+  const compiled = await compileSchema(definition.schema)
+  if ("faults" in compiled) return { faults: [...faults, ...compiled.faults] }
   return { declaration: { kind: "definition", name: definition.name, definition }, faults }
 }
 

@@ -2,6 +2,7 @@ import type * as v from "valibot"
 import { resourceEvents } from "../model/event.ts"
 import type { Fault } from "../model/fault.ts"
 import { isJsonObject } from "../model/json.ts"
+import { escapePointer } from "../model/json-pointer.ts"
 import { nearestName } from "../model/nearest.ts"
 
 /** A fault with its path, and whether it is the key there that is wrong rather than the value. */
@@ -9,7 +10,7 @@ export type PathFault = Fault & { readonly path: string; readonly atKey?: boolea
 
 /** Says what a schema found, in the words of the files. A missing field has the path it would have. */
 export function schemaFault(issue: v.BaseIssue<unknown>): PathFault {
-  const path = (issue.path ?? []).map(({ key }) => `/${escapeKey(String(key))}`).join("")
+  const path = (issue.path ?? []).map(({ key }) => `/${escapePointer(String(key))}`).join("")
   const missing = missingField(issue)
   if (missing !== undefined) return { message: `Expected the field "${missing}", which is missing`, path }
   const { input } = issue
@@ -38,7 +39,7 @@ export function unknownFields(
       const nearest = nearestName(key, fields)
       return {
         message: `Unknown field "${key}" of ${place.of}; expected one of ${fields.join(", ")}`,
-        path: `${place.path}/${escapeKey(key)}`,
+        path: `${place.path}/${escapePointer(key)}`,
         atKey: true,
         ...(nearest === undefined ? {} : { nearest }),
       }
@@ -64,8 +65,4 @@ const words: { readonly [type: string]: string } = {
 function wordFor(type: string | null): string {
   if (type === null) return "something else"
   return words[type] ?? words[type.replace(/^\((.*) \| undefined\)$/, "$1")] ?? type
-}
-
-function escapeKey(key: string): string {
-  return key.replaceAll("~", "~0").replaceAll("/", "~1")
 }

@@ -3,6 +3,7 @@ import type { ResourceEvent } from "./event.ts"
 import { compileText, type ExpressionProgram, type expressionRoots, summaryOf } from "./expression-program.ts"
 import type { Fault } from "./fault.ts"
 import { isJsonObject, type Json, type JsonObject } from "./json.ts"
+import { escapePointer } from "./json-pointer.ts"
 import type { Resource } from "./resource.ts"
 import type { StepStatus } from "./run.ts"
 
@@ -15,7 +16,7 @@ import type { StepStatus } from "./run.ts"
 /** What an expression sees, by the names it begins with. */
 export interface ExpressionScope extends Record<(typeof expressionRoots)[number], unknown> {
   readonly resource: Resource
-  /** The metadata of the resource over that of the pipeline, as the driver gets it. */
+  /** The pipeline's metadata, as drivers get it; empty without a pipeline. The resource's own is `resource.metadata`. */
   readonly metadata: JsonObject
   /** Results of earlier steps by step id. */
   readonly results: { readonly [stepId: string]: DriverResult }
@@ -72,7 +73,10 @@ function evaluate(value: Json, path: string, scope: ExpressionScope): Json {
   if (Array.isArray(value)) return value.map((item: Json, index) => evaluate(item, `${path}/${index}`, scope))
   if (!isJsonObject(value)) return value
   return Object.fromEntries(
-    Object.entries(value).map(([key, field]) => [key, evaluate(field, `${path}/${escapeKey(key)}`, scope)]),
+    Object.entries(value).map(([key, field]) => [
+      key,
+      evaluate(field, `${path}/${escapePointer(key)}`, scope),
+    ]),
   )
 }
 
@@ -158,10 +162,7 @@ function visitStrings(value: Json, path: string, visit: (text: string, path: str
   } else if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) visitStrings(item as Json, `${path}/${index}`, visit)
   } else if (isJsonObject(value)) {
-    for (const [key, field] of Object.entries(value)) visitStrings(field, `${path}/${escapeKey(key)}`, visit)
+    for (const [key, field] of Object.entries(value))
+      visitStrings(field, `${path}/${escapePointer(key)}`, visit)
   }
-}
-
-function escapeKey(key: string): string {
-  return key.replaceAll("~", "~0").replaceAll("/", "~1")
 }

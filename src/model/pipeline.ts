@@ -185,8 +185,9 @@ function unknownNeeds(source: PipelineSource, ids: readonly string[]): Fault[] {
 }
 
 function listNames(names: readonly string[]): string {
-  const shown = names.slice(0, 8).map((name) => `"${name}"`)
-  return names.length > shown.length ? `${shown.join(", ")}, …` : shown.join(", ")
+  const distinct = [...new Set(names)]
+  const shown = distinct.slice(0, 8).map((name) => `"${name}"`)
+  return distinct.length > shown.length ? `${shown.join(", ")}, …` : shown.join(", ")
 }
 
 /** Ids along one cycle, the first repeated at the end; undefined when there is none. Iterative: chains may be long. */

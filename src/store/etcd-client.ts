@@ -16,6 +16,8 @@ export interface EtcdOptions {
   readonly prefix: string
   /** How long a call may wait for an answer. Default 5000. */
   readonly callMsMax?: number
+  /** Told when it is opened on an etcd that is too old for production. Default: nobody is. */
+  readonly onWarning?: (warning: string) => void
 }
 
 /** See {@link EtcdOptions.callMsMax}. */

@@ -23,11 +23,20 @@ export async function openEtcd(options: EtcdOptions): Promise<Store> {
     await call("repeatable", () =>
       client.kv.range({ key: Buffer.from(`${options.prefix}.`), count_only: true }),
     )
+    await warnOfOldVersion(client, options)
     return new EtcdStore(client, options)
   } catch (error) {
     client.close()
     throw error
   }
+}
+
+/** Before 3.5 a member that was killed could come back with data other than the rest has. */
+async function warnOfOldVersion(client: Etcd3, { onWarning }: EtcdOptions): Promise<void> {
+  if (onWarning === undefined) return
+  const { version } = await call("repeatable", () => client.maintenance.status())
+  const [major = 0, minor = 0] = version.split(".").map(Number)
+  if (major < 3 || (major === 3 && minor < 5)) onWarning(`etcd ${version}: use 3.5 or newer in production`)
 }
 
 /** Entries fetched at once: few enough that a page of the greatest values still fits into a message. */

@@ -4,8 +4,14 @@ import type { StoreConfig } from "../config.ts"
 import { openSqlite } from "./sqlite.ts"
 import type { Store } from "./store.ts"
 
-/** Opens the store that the configuration names, and makes the folder of its file where there is none. */
-export async function openStore(config: StoreConfig): Promise<Store> {
+/**
+ * Opens the store that the configuration names, and makes the folder of its file where there is none. `onWarning` is
+ * told, in a sentence each, what works now and should not be relied on.
+ */
+export async function openStore(
+  config: StoreConfig,
+  options: { readonly onWarning?: (warning: string) => void } = {},
+): Promise<Store> {
   switch (config.type) {
     case "sqlite":
       await mkdir(dirname(config.file), { recursive: true })
@@ -15,7 +21,7 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     case "etcd": {
       // Loaded only now: its client is large, and a host with an embedded store starts without it.
       const { openEtcd } = await import("./etcd.ts")
-      return openEtcd({ endpoints: config.endpoints, prefix: config.prefix })
+      return openEtcd({ endpoints: config.endpoints, prefix: config.prefix, ...options })
     }
     default:
       return config satisfies never

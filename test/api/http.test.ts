@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test"
 import { jsonDepthMax } from "../../src/model/json.ts"
+import { runKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import { apiRig, withRelease } from "./api-rig.ts"
 
@@ -40,9 +41,38 @@ describe("an error", () => {
 
   test("of a method that a path does not take says which it takes", async () => {
     const { status, headers } = await rig.send("DELETE", "/pipelines/")
-    expect([status, headers.get("allow")]).toEqual([405, "POST, GET"])
-    expect((await rig.send("POST", "/resources/app/web", {})).headers.get("allow")).toBe("GET, PUT, DELETE")
+    expect([status, headers.get("allow")]).toEqual([405, "POST, GET, HEAD"])
+    expect((await rig.send("POST", "/resources/app/web", {})).headers.get("allow")).toBe(
+      "GET, HEAD, PUT, DELETE",
+    )
     expect((await rig.send("PATCH", "/runs/x")).status).toBe(405)
+  })
+
+  test("of HEAD gets what GET says, without the body", async () => {
+    for (const path of ["/pipelines", "/health", "/runs/none", "/metrics"]) {
+      const get = await fetch(rig.url + path)
+      const head = await fetch(rig.url + path, { method: "HEAD" })
+      expect([head.status, head.headers.get("content-type")]).toEqual([
+        get.status,
+        get.headers.get("content-type"),
+      ])
+      expect(await head.text()).toBe("")
+    }
+    expect((await fetch(`${rig.url}/nowhere`, { method: "HEAD" })).status).toBe(404)
+  })
+
+  test("of HEAD for a stream ends at once", async () => {
+    const runId = Bun.randomUUIDv7()
+    await rig.put(runKey(runId), {
+      runId,
+      event: "create",
+      resource: { type: "app", name: "a", version: 1 },
+      status: "running",
+      createdAt: "2026-01-02T03:04:05.000Z",
+    })
+    const head = await fetch(`${rig.url}/runs/${runId}/events`, { method: "HEAD" })
+    expect([head.status, head.headers.get("content-type")]).toEqual([200, "text/event-stream; charset=utf-8"])
+    expect(await head.text()).toBe("")
   })
 
   test("inside tells nothing and is reported once", async () => {

@@ -6,11 +6,11 @@ import { validate } from "../../src/cli/validate.ts"
 import { pipelineText } from "../loader/loader-rig.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 
-async function validated(paths: readonly string[], options: { json?: boolean; drivers?: string[] } = {}) {
+async function validated(paths: readonly string[], options: { json?: boolean; drivers?: string } = {}) {
   const lines: string[] = []
   const code = await validate(paths, {
-    json: false,
-    ...options,
+    json: options.json ?? false,
+    settings: { drivers: options.drivers ?? "/no/such/folder" },
     print: (line) => lines.push(line),
     style: styleFor({}, {}),
   })
@@ -18,9 +18,7 @@ async function validated(paths: readonly string[], options: { json?: boolean; dr
 }
 
 test("the examples that ship are valid", async () => {
-  const { code, lines } = await validated([join(import.meta.dir, "../../pipelines")], {
-    drivers: ["archive", "git", "http", "shell"],
-  })
+  const { code, lines } = await validated([join(import.meta.dir, "../../pipelines")])
   expect(lines.at(-1)).toEndWith(": all valid")
   expect(code).toBe(0)
 })
@@ -54,10 +52,16 @@ test("a folder is checked as a whole, a name in two of its files included", asyn
 
 test("an unknown driver is a warning, and the exit code is 0", async () => {
   await using folder = await tempFolder()
-  await writeFile(join(folder.path, "a.yaml"), pipelineText("x"))
-  const { code, lines } = await validated([folder.path], { drivers: ["shelly"] })
+  const file = join(folder.path, "a.yaml")
+  await writeFile(file, pipelineText("x").replace("shell", "deplyo"))
+  const drivers = join(folder.path, "drivers")
+  await mkdir(drivers)
+  await writeFile(join(drivers, "deploy.ts"), "throw new Error('a check runs no driver')\n")
+  const { code, lines } = await validated([file], { drivers })
   expect(code).toBe(0)
-  expect(lines[0]).toMatch(/^warning: .*a\.yaml:5:13: No driver is named "shell" here.*did you mean "shelly"/)
+  expect(lines[0]).toMatch(
+    /^warning: .*a\.yaml:5:13: No driver is named "deplyo" here.*did you mean "deploy"/,
+  )
 })
 
 test("a path that is not there is a fault", async () => {

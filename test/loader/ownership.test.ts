@@ -11,16 +11,15 @@ interface World {
 }
 
 /** Who holds what, with a "*" where the last good version goes on; and which files are refused. */
-function decide({ files, owned = {}, uncertain = {} }: World) {
-  const parsed = Object.entries(files)
-    .sort()
-    .map(([file, names]): [string, ParsedFile] => [
-      file,
-      parseFile(
-        file,
-        names === undefined ? "oops: [" : names.map((name) => pipelineText(name)).join("---\n"),
-      ),
-    ])
+async function decide({ files, owned = {}, uncertain = {} }: World) {
+  const parsed = await Promise.all(
+    Object.entries(files)
+      .sort()
+      .map(async ([file, names]): Promise<[string, ParsedFile]> => {
+        const text = names === undefined ? "oops: [" : names.map((name) => pipelineText(name)).join("---\n")
+        return [file, await parseFile(file, text)]
+      }),
+  )
   const before = Object.entries(owned).map(([name, file]): [DeclaredName, string] => [
     `pipeline ${name}`,
     file,
@@ -35,7 +34,7 @@ function decide({ files, owned = {}, uncertain = {} }: World) {
 }
 
 describe("a name", () => {
-  const cases: readonly (readonly [string, World, ReturnType<typeof decide>])[] = [
+  const cases: readonly (readonly [string, World, Awaited<ReturnType<typeof decide>>])[] = [
     [
       "goes to the first file by name",
       { files: { b: ["x"], a: ["x"] } },
@@ -88,7 +87,7 @@ describe("a name", () => {
       { held: { x: "a", y: "b*", z: "b*" }, refused: ["b"] },
     ],
   ]
-  test.each(cases)("%s", (_, world, expected) => {
-    expect(decide(world)).toEqual(expected)
+  test.each(cases)("%s", async (_, world, expected) => {
+    expect(await decide(world)).toEqual(expected)
   })
 })

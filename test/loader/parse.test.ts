@@ -4,15 +4,14 @@ import { parseFile } from "../../src/loader/parse.ts"
 import { describeFault } from "../../src/model/fault.ts"
 import { pipelineText } from "./loader-rig.ts"
 
-const faultsOf = (text: string, drivers?: readonly string[]) =>
-  parseFile("f.yaml", text, drivers === undefined ? {} : { drivers }).faults.map(describeFault)
+const faultsOf = async (text: string) => (await parseFile("f.yaml", text)).faults.map(describeFault)
 
 const withStep = (step: string) => `name: a\nresource: app\nsteps:\n  - ${step}\n`
 
 describe("a file", () => {
-  test("declares all its documents, with their places", () => {
+  test("declares all its documents, with their places", async () => {
     const text = `${pipelineText("a")}---\nkind: ResourceDefinition\nname: app\nschema: true\n---\n`
-    const { declarations, faults, names } = parseFile("f.yaml", text)
+    const { declarations, faults, names } = await parseFile("f.yaml", text)
     expect(faults).toEqual([])
     expect(names).toEqual(["a", "app"])
     expect(declarations.map(({ kind, name, line, column }) => ({ kind, name, line, column }))).toEqual([
@@ -21,27 +20,26 @@ describe("a file", () => {
     ])
   })
 
-  test("may be JSON with tabs", () => {
+  test("may be JSON with tabs", async () => {
     const text = JSON.stringify({ name: "a", resource: "app", steps: [{ driver: "git" }] }, undefined, "\t")
-    expect(parseFile("f.json", text).declarations).toHaveLength(1)
+    expect((await parseFile("f.json", text)).declarations).toHaveLength(1)
   })
 
-  test("that is empty or only comments declares nothing and is no fault", () => {
+  test("that is empty or only comments declares nothing and is no fault", async () => {
     for (const text of ["", "# nothing\n", "---\n---\n"]) {
-      expect(parseFile("f.yaml", text)).toMatchObject({ declarations: [], faults: [] })
+      expect(await parseFile("f.yaml", text)).toMatchObject({ declarations: [], faults: [] })
     }
   })
 
-  test("has the same hash in YAML and in JSON, whatever the order of its fields", () => {
-    const [yaml] = parseFile("f.yaml", withStep("driver: git")).declarations
-    const [json] = parseFile(
-      "f.json",
-      '{"steps":[{"driver":"git"}],"resource":"app","name":"a"}',
-    ).declarations
-    expect(yaml).toMatchObject({ hash: (json as { hash?: string }).hash as string })
+  test("has the same hash in YAML and in JSON, whatever the order of its fields", async () => {
+    const yaml = await parseFile("f.yaml", withStep("driver: git"))
+    const json = await parseFile("f.json", '{"steps":[{"driver":"git"}],"resource":"app","name":"a"}')
+    expect(yaml.declarations[0]).toMatchObject({
+      hash: (json.declarations[0] as { hash?: string }).hash as string,
+    })
   })
 
-  test("with several slips gets all of them at once, in the order of their places", () => {
+  test("with several slips gets all of them at once, in the order of their places", async () => {
     const text = [
       "name: a",
       "resource: app",
@@ -53,7 +51,7 @@ describe("a file", () => {
       "    retry: { attempts: 0, bakoff: 3 }",
       "  - driver: 5",
     ].join("\n")
-    expect(faultsOf(text)).toEqual([
+    expect(await faultsOf(text)).toEqual([
       'f.yaml:3:6: Expected one of "create", "update", "delete" (did you mean "create"?)',
       'f.yaml:6:5: Unknown field "drivr" of a step; expected one of id, name, driver, with, needs, timeout, retry (did you mean "driver"?)',
       'f.yaml:7:14: Expected a duration such as "500ms", "10m" or "1h30m"',
@@ -63,8 +61,8 @@ describe("a file", () => {
     ])
   })
 
-  test("whose second document is faulty declares nothing, and points into that document", () => {
-    const { declarations, names, faults } = parseFile(
+  test("whose second document is faulty declares nothing, and points into that document", async () => {
+    const { declarations, names, faults } = await parseFile(
       "f.yaml",
       `${pipelineText("a")}---\nname: b\nsteps: []\n`,
     )
@@ -73,13 +71,13 @@ describe("a file", () => {
     expect(faults.map(({ line }) => line)).toEqual([8, 9])
   })
 
-  test("that declares a name twice is told where the first is", () => {
-    expect(faultsOf(`${pipelineText("a")}---\n${pipelineText("a")}`)).toEqual([
+  test("that declares a name twice is told where the first is", async () => {
+    expect(await faultsOf(`${pipelineText("a")}---\n${pipelineText("a")}`)).toEqual([
       'f.yaml:8:7: The pipeline "a" is already declared in line 1',
     ])
   })
 
-  test("is never a reason to throw, and every fault has a place in it", () => {
+  test("is never a reason to throw, and every fault has a place in it", async () => {
     const pieces = fc.array(
       fc.constantFrom(
         "name",
@@ -101,9 +99,9 @@ describe("a file", () => {
         "\t",
       ),
     )
-    fc.assert(
-      fc.property(pieces, (parts) => {
-        const { declarations, faults } = parseFile("f.yaml", parts.join(""))
+    await fc.assert(
+      fc.asyncProperty(pieces, async (parts) => {
+        const { declarations, faults } = await parseFile("f.yaml", parts.join(""))
         for (const { file, line, column, message } of faults) {
           expect({ file, message: message !== "", placed: (line ?? 0) > 0 && (column ?? 0) > 0 }).toEqual({
             file: "f.yaml",
@@ -160,24 +158,70 @@ describe("a fault", () => {
       "kind: ResourceDefinition\nname: x\nschema: 3\n",
       "f.yaml:3:9: Expected a JSON Schema: a mapping or a boolean",
     ],
+    [
+      "a definition's schema",
+      "kind: ResourceDefinition\nname: x\nschema:\n  properties:\n    size: { type: strnig }\n",
+      'f.yaml:5:19: Expected one of "array", "boolean", "integer", "null", "number", "object", "string" (did you mean "string"?)',
+    ],
+    [
+      "a definition's schema of draft 4",
+      "kind: ResourceDefinition\nname: x\nschema:\n  $schema: http://json-schema.org/draft-04/schema#\n  required: []\n",
+      "f.yaml:5:13: Expected to NOT have fewer than 1 items",
+    ],
+    [
+      "a definition's schema of draft 2020-12",
+      "kind: ResourceDefinition\nname: x\nschema:\n  $schema: https://json-schema.org/draft/2020-12/schema\n  prefixItems: {}\n",
+      "f.yaml:5:16: Expected to be array",
+    ],
+    [
+      "a definition's draft",
+      "kind: ResourceDefinition\nname: x\nschema:\n  $schema: http://json-schema.org/draft-03/schema#\n",
+      expect.stringMatching(/^f\.yaml:4:12: The schema is of a draft that is not known; .*did you mean /),
+    ],
+    [
+      "a reference in a definition's schema",
+      'kind: ResourceDefinition\nname: x\nschema:\n  $ref: "#/definitions/none"\n',
+      "f.yaml:4:3: The schema does not compile: can't resolve reference #/definitions/none from id #",
+    ],
   ]
-  test.each(cases)("about %s points at its place", (_, text, expected) => {
-    expect(faultsOf(text)).toEqual([expected])
+  test.each(cases)("about %s points at its place", async (_, text, expected) => {
+    expect(await faultsOf(text)).toEqual([expected])
   })
 
-  test("about nesting, size or too many aliases is one, and quick", () => {
-    expect(faultsOf(`a: &a [1]\nb: [${"*a,".repeat(101)}]\n`)).toEqual([
+  test("about nesting, size or too many aliases is one, and quick", async () => {
+    expect(await faultsOf(`a: &a [1]\nb: [${"*a,".repeat(101)}]\n`)).toEqual([
       "f.yaml:2:305: Expected at most 100 aliases in a document",
     ])
-    expect(faultsOf("#".repeat(1_000_001))[0]).toContain("at most 1000000 characters")
+    expect((await faultsOf("#".repeat(1_000_001)))[0]).toContain("at most 1000000 characters")
     const bomb = Array.from({ length: 9 }, (_, n) => `a${n + 1}: &a${n + 1} [${`*a${n},`.repeat(9)}]`).join(
       "\n",
     )
-    expect(faultsOf(`a0: &a0 x\n${bomb}\n`)).toHaveLength(1)
+    expect(await faultsOf(`a0: &a0 x\n${bomb}\n`)).toHaveLength(1)
   })
 
-  test("about a driver that is not there is a warning and keeps nothing from being declared", () => {
-    const { declarations, faults } = parseFile("f.yaml", withStep("driver: shel"), {
+  const deep: readonly (readonly [string, string, string])[] = [
+    ["lists", "[".repeat(200_000), "f.yaml:1:101"],
+    ["mappings", `name: a\nwith: ${"{a: ".repeat(100_000)}`, "f.yaml:2:407"],
+    ["lists in block style", `# no code\n${"- ".repeat(200_000)}`, "f.yaml:2:201"],
+    ["keys that are mappings", "? ".repeat(100_000), "f.yaml:1:201"],
+  ]
+  test.each(deep)("about %s nested too deep is found before they are parsed", async (_, text, place) => {
+    expect(await faultsOf(text)).toEqual([`${place}: Expected at most 100 levels of nesting`])
+  })
+
+  test("about nesting is not raised by brackets and dashes that nest nothing", async () => {
+    const script = "    [ x\n    { - - -\n".repeat(200)
+    const text = `# ${"[".repeat(200)}\n${withStep("driver: x")}    with:\n      run: |\n${script.replaceAll("    ", "        ")}      text: '${"[{".repeat(200)}'\n      list:${"\n        - [1, {a: [2]}]".repeat(200)}\n`
+    expect(await faultsOf(text)).toEqual([])
+  })
+
+  test("about a repeated key is found among very many keys", async () => {
+    const keys = Array.from({ length: 40_000 }, (_, n) => `k${n}: 1\n`).join("")
+    expect(await faultsOf(`${keys}k0: 2\n`)).toEqual(["f.yaml:40001:1: Map keys must be unique"])
+  })
+
+  test("about a driver that is not there is a warning and keeps nothing from being declared", async () => {
+    const { declarations, faults } = await parseFile("f.yaml", withStep("driver: shel"), {
       drivers: ["git", "shell"],
     })
     expect(declarations).toHaveLength(1)

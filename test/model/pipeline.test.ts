@@ -106,6 +106,7 @@ describe("a graph", () => {
       { path: "/steps/1/needs/0", nearest: "build" },
       { path: "/steps/1/needs/1", nearest: undefined },
     ])
+    expect(faultsOf({ steps })[2]?.message).toBe('No step has the id "zzzzzz"; expected one of "build"')
   })
 
   test("with a cycle names the steps along it", () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { openEtcd } from "../../src/store/etcd.ts"
+import { openStore } from "../../src/store/open.ts"
 import type { Store } from "../../src/store/store.ts"
 import { type EtcdRig, startEtcd } from "../rig/etcd.ts"
 import { until } from "../rig/until.ts"
@@ -23,6 +24,16 @@ describe("etcd", () => {
     }
   }
   storeConforms(start, { keepsData: true })
+
+  test("an etcd before 3.5 is said to be too old for production, and no other", async () => {
+    const { etcdserver } = (await (await fetch(`${etcd.endpoint}/version`)).json()) as { etcdserver: string }
+    const [major = 0, minor = 0] = etcdserver.split(".").map(Number)
+    const warnings: string[] = []
+    const config = { type: "etcd", endpoints: [etcd.endpoint], prefix: "warned/" } as const
+    await using _ = await openStore(config, { onWarning: (warning) => warnings.push(warning) })
+    const isOld = major === 3 && minor < 5
+    expect(warnings).toEqual(isOld ? [`etcd ${etcdserver}: use 3.5 or newer in production`] : [])
+  })
 
   test("two stores of one etcd see nothing of each other", async () => {
     await using one = await (await start()).open()

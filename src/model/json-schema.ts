@@ -1,10 +1,9 @@
-import type { Ajv as AjvType, AnySchema, ErrorObject, Options } from "ajv"
-import { ConveyorError, messageOf } from "../errors.ts"
-import type { Fault } from "../model/fault.ts"
-import { isJsonObject, type Json } from "../model/json.ts"
-import { nearestName } from "../model/nearest.ts"
+import type { Ajv as AjvType, AnySchema, ErrorObject, Options, ValidateFunction } from "ajv"
 import { type Budget, boundedRegExp, newBudget, PatternTooSlow } from "./bounded-regexp.ts"
-import { escapePointer } from "./request.ts"
+import type { Fault } from "./fault.ts"
+import { isJsonObject, type Json } from "./json.ts"
+import { escapePointer } from "./json-pointer.ts"
+import { nearestName } from "./nearest.ts"
 
 type SchemaDocument = boolean | { readonly [key: string]: Json }
 
@@ -20,36 +19,47 @@ const drafts = {
 } as const
 type Draft = (typeof drafts)[keyof typeof drafts]
 
+/** A schema that can be checked with, or why it cannot. */
+export type CompiledSchema = { readonly check: SchemaCheck } | { readonly faults: readonly SchemaFault[] }
+/** A fault with its path below `/schema`. */
+export type SchemaFault = Fault & { readonly path: string }
+
 /**
- * Compiles a JSON Schema of draft 4, 6, 7 or 2020-12, told by `$schema` (default 7). Throws `INVALID` with the faults of
- * a schema that is none; it never fetches what a `$ref` names. Formats are annotations, not checks. A pattern that takes
- * too long on a value is a fault of that value.
+ * Compiles a JSON Schema of draft 4, 6, 7 or 2020-12, told by `$schema` (default 7); a schema that is none has faults,
+ * one to a place. It never fetches what a `$ref` names. Formats are annotations, not checks. A pattern that takes too
+ * long on a value is a fault of that value.
  */
-export async function compileSchema(schema: SchemaDocument): Promise<SchemaCheck> {
-  const budget = newBudget()
-  const ajv = await ajvOf(draftOf(schema), budget)
+export async function compileSchema(schema: SchemaDocument): Promise<CompiledSchema> {
+  const draft = draftOf(schema)
+  if (typeof draft !== "string") return { faults: [draft] }
   const { $schema: _, ...plain } = isJsonObject(schema) ? schema : {}
   const document: AnySchema = isJsonObject(schema) ? plain : schema
+  const faults = await draftFaults(draft, document)
+  if (faults.length > 0) return { faults }
+  const budget = newBudget()
   try {
-    const validate = ajv.compile(document)
-    return (value, at) => {
-      budget.reset()
-      try {
-        return validate(value) ? [] : faultsOf(validate.errors ?? [], at)
-      } catch (error) {
-        if (error instanceof PatternTooSlow) return [{ message: error.message, path: at }]
-        throw error
-      }
-    }
+    // A new one for each schema, so that no `$id` of one reaches another.
+    const ajv = await ajvOf(draft, { validateSchema: false, code: { regExp: boundedRegExp(budget) } })
+    return { check: checkWith(ajv.compile(document), budget) }
   } catch (error) {
-    const faults = ajv.errors
-      ? faultsOf(ajv.errors, "/schema")
-      : [{ message: messageOf(error), path: "/schema" }]
-    throw new ConveyorError("INVALID", "The schema is not a JSON Schema", { faults, cause: error })
+    if (!(error instanceof Error)) throw error
+    return { faults: [{ message: `The schema does not compile: ${error.message}`, path: "/schema" }] }
   }
 }
 
-function draftOf(schema: SchemaDocument): Draft {
+function checkWith(validate: ValidateFunction, budget: Budget): SchemaCheck {
+  return (value, at) => {
+    budget.reset()
+    try {
+      return validate(value) ? [] : faultsOf(validate.errors ?? [], at)
+    } catch (error) {
+      if (error instanceof PatternTooSlow) return [{ message: error.message, path: at }]
+      throw error
+    }
+  }
+}
+
+function draftOf(schema: SchemaDocument): Draft | SchemaFault {
   const named = isJsonObject(schema) ? schema["$schema"] : undefined
   if (named === undefined) return "7"
   const uri = String(named)
@@ -58,19 +68,28 @@ function draftOf(schema: SchemaDocument): Draft {
   const draft = Object.hasOwn(drafts, uri) ? drafts[uri as keyof typeof drafts] : undefined
   if (draft !== undefined) return draft
   const nearest = nearestName(uri, Object.keys(drafts))
-  throw new ConveyorError("INVALID", "The schema is of a draft that is not known", {
-    faults: [
-      {
-        message: `Expected one of ${Object.keys(drafts).join(", ")}`,
-        path: "/schema/$schema",
-        ...(nearest === undefined ? {} : { nearest }),
-      },
-    ],
-  })
+  return {
+    message: `The schema is of a draft that is not known; expected one of ${Object.keys(drafts).join(", ")}`,
+    path: "/schema/$schema",
+    ...(nearest === undefined ? {} : { nearest }),
+  }
 }
 
-/** A new one for each schema, so that no `$id` of one reaches another. Loaded when first needed: not every host does. */
-async function ajvOf(draft: Draft, budget: Budget): Promise<AjvType> {
+/** The validators of the drafts themselves: compiling one takes longer than most schemas do. */
+const draftValidators = new Map<Draft, Promise<AjvType>>()
+
+/** What the draft says of a schema. One slip breaks several of its rules; the first of a place is told. */
+async function draftFaults(draft: Draft, schema: AnySchema): Promise<readonly SchemaFault[]> {
+  const validator = draftValidators.get(draft) ?? ajvOf(draft, {})
+  draftValidators.set(draft, validator)
+  const ajv = await validator
+  if (ajv.validateSchema(schema) === true) return []
+  const faults = faultsOf(ajv.errors ?? [], "/schema")
+  return faults.filter(({ path }, index) => faults.findIndex((fault) => fault.path === path) === index)
+}
+
+/** Loaded when first needed: not every host does. */
+async function ajvOf(draft: Draft, more: Options): Promise<AjvType> {
   const options: Options = {
     allErrors: true,
     verbose: true,
@@ -78,7 +97,7 @@ async function ajvOf(draft: Draft, budget: Budget): Promise<AjvType> {
     validateFormats: false,
     logger: false,
     addUsedSchema: false,
-    code: { regExp: boundedRegExp(budget) },
+    ...more,
   }
   switch (draft) {
     case "4":
@@ -92,11 +111,11 @@ async function ajvOf(draft: Draft, budget: Budget): Promise<AjvType> {
   }
 }
 
-function faultsOf(errors: readonly ErrorObject[], at: string): Fault[] {
+function faultsOf(errors: readonly ErrorObject[], at: string): SchemaFault[] {
   return errors.slice(0, faultsMax).map((error) => faultOf(error, at))
 }
 
-function faultOf(error: ErrorObject, at: string): Fault {
+function faultOf(error: ErrorObject, at: string): SchemaFault {
   const path = at + error.instancePath
   const params: Readonly<Record<string, unknown>> = error.params
   const missing = params["missingProperty"]

@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test"
+import { join } from "node:path"
+import pino from "pino"
+import { loadConfig } from "../src/config.ts"
+import { startHost } from "../src/host.ts"
+import { tempFolder } from "./rig/temp-folder.ts"
+
+const log = pino({ level: "silent" })
+
+/** A host on the data folder, and nothing else that others could also use. */
+async function start(data: string) {
+  const flags = { data, port: "0", store: "memory", drivers: join(data, "d"), pipelines: join(data, "p") }
+  return await startHost(await loadConfig({ flags, env: {}, cwd: data }), { log })
+}
+
+test("a second host on a data folder is refused, also where their stores are elsewhere", async () => {
+  await using folder = await tempFolder()
+  {
+    await using host = await start(folder.path)
+    await expect(start(folder.path)).rejects.toThrow(`Another process uses the data folder ${folder.path}`)
+    // The one that was refused has touched nothing: the mark of the running one is still there.
+    expect(await Bun.file(join(folder.path, "running")).text()).toBe(`${process.pid}\n`)
+    expect((await fetch(`${host.url}/health`)).status).toBe(200)
+  }
+  expect(await Bun.file(join(folder.path, "running")).exists()).toBe(false)
+  await using again = await start(folder.path)
+  expect(again.hostId).not.toBe("")
+})
