@@ -2,10 +2,10 @@ import { chmod, mkdir, rename } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import type { DriverDescription } from "../model/driver.ts"
 import type { Fault } from "../model/fault.ts"
+import { isStringList } from "../model/json.ts"
 import { isName, nameRule } from "../model/name.ts"
 import { bundleDriver, sha256 } from "./bundle.ts"
 import { type DriverFile, fingerprint } from "./driver-files.ts"
-import { isStrings } from "./loaded-module.ts"
 import type { LoadedDriver } from "./protocol.ts"
 import type { DriverRunners } from "./runners.ts"
 
@@ -76,7 +76,7 @@ export function createDriverLoader({
     const inputs = [path, sidecar]
     const print = await fingerprint(inputs)
     const resources = await readResources(sidecar)
-    if (!isStrings(resources)) {
+    if (!isStringList(resources)) {
       return {
         faults: [
           { message: 'Expected { "resources": ["<name>", …] } and nothing else', file: `${name}.json` },
