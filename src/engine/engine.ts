@@ -208,7 +208,7 @@ export class Engine implements AsyncDisposable {
 
   async #look(runId: string): Promise<void> {
     const run = this.#runs.get(runId)
-    if (run === undefined) return
+    if (run === undefined) return this.#admitStarved()
     try {
       await this.#advance(run)
     } catch (error) {
@@ -216,6 +216,8 @@ export class Engine implements AsyncDisposable {
       if (this.#stop.signal.aborted) return
       this.#log.error({ err: error, runId }, `the run is looked at again: ${messageOf(error)}`)
       this.#queue.wakeAt(runId, performance.now() + retryMs)
+    } finally {
+      this.#admitStarved()
     }
   }
 
@@ -268,12 +270,15 @@ export class Engine implements AsyncDisposable {
 
   #forget(runId: string, stepId: string): void {
     this.#attempts.forget(runId, stepId)
-    for (const starvedId of this.#starved) {
-      if (this.#slots <= 0) return
-      this.#starved.delete(starvedId)
-      this.#queue.wake(starvedId)
-      return
-    }
+    this.#admitStarved()
+  }
+
+  /** Wakes the run that has waited longest for a slot, if there is one. If it takes none, its look wakes the next. */
+  #admitStarved(): void {
+    const [runId] = this.#starved
+    if (runId === undefined || this.#slots <= 0) return
+    this.#starved.delete(runId)
+    this.#queue.wake(runId)
   }
 
   #perform(run: ObservedRun, header: Run, effect: Effect): void {

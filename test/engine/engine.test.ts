@@ -331,6 +331,21 @@ describe("an engine", () => {
     for (const runId of runIds) expect((await ended(store, runId)).status).toBe("succeeded")
   })
 
+  test("passes a free slot on when the run that waited for it no longer needs it", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("build")
+    await using _engine = await startEngine(store, drivers, { attemptsMax: 1 })
+    const pipeline = pipelineOf({ steps: [{ driver: "build" }] })
+    await submit(store, { pipeline })
+    const first = await drivers.nextAttempt()
+    const second = await submit(store, { pipeline })
+    const third = await submit(store, { pipeline })
+    await requestCancel(store, second)
+    await ended(store, second)
+    first.succeed()
+    expect((await drivers.nextAttempt()).attempt.runId).toBe(third)
+  })
+
   test("leaves a step to another host that has its driver", async () => {
     await using store = await openSqlite(":memory:")
     const here = new ScriptedDrivers("build")
