@@ -25,6 +25,8 @@ export async function startLocalHost(options: {
   })
   const pipelines =
     options.file === undefined ? settings.pipelines : await folderOf(options.file, settings.data)
+  // What is wrong with a file is said by the error that is thrown, and not a second time here.
+  const log = processLog(options.file === undefined ? settings.logLevel : "silent")
   const host = await startHost(
     {
       ...settings,
@@ -33,13 +35,14 @@ export async function startLocalHost(options: {
       pipelines,
       store: { type: "sqlite", file: join(settings.data, "conveyor.sqlite") },
     },
-    { log: processLog(settings.logLevel) },
+    { log },
   )
   const faults = host.loaded.faults.filter((fault) => fault.severity !== "warning")
   if (options.file !== undefined && faults.length > 0) {
     await host.stop()
     throw new ConveyorError("INVALID", `${options.file} cannot be run`, { faults })
   }
+  log.level = settings.logLevel
   const places = (runId: string): RunPlaces => ({
     workspace: join(settings.data, "workspaces", runId),
     log: join(settings.data, "logs", `${runId}.jsonl`),

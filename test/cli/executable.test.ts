@@ -106,6 +106,14 @@ describe("conveyor run", () => {
     expect(run.stdout).toMatch(/✗ hello .*7/)
   })
 
+  test("says what is wrong with a file once, and exits 2", async () => {
+    await using folder = await folderWith("true")
+    await Bun.write(join(folder.path, "bad.yaml"), "name: bad\nresource: x\nstepz: []\n")
+    const run = await conveyor(folder.path, "run", "bad.yaml")
+    expect(run.exit).toBe(2)
+    expect(run.stderr.match(/Unknown field "stepz"|Unknown field \\"stepz\\"/g)).toHaveLength(1)
+  })
+
   test("prints JSON lines, the run at the end", async () => {
     await using folder = await folderWith("echo hi")
     const { stdout, exit } = await conveyor(folder.path, "run", "greet", "--json", "--data", "data")
