@@ -1,7 +1,6 @@
 import { Elysia } from "elysia"
 import { ConveyorError, messageOf } from "../errors.ts"
 import type { LogStore } from "../logs/log-store.ts"
-import { prefixes } from "../store/keys.ts"
 import type { Store } from "../store/store.ts"
 import { isLoopback, refuseForeignPages } from "./browser-guard.ts"
 import { definitionRoutes } from "./definitions.ts"
@@ -56,15 +55,14 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
   const onError = options.onError ?? ((error: unknown) => console.error(error))
   const stopping = new AbortController()
   const { store } = options
-  const active = await store.list(prefixes.activeRuns)
-  const metrics = newMetrics(active.entries.map((entry) => entry.key.slice(prefixes.activeRuns.length)))
+  const metrics = newMetrics()
   const context: ApiContext = {
     store,
     logs: options.logs,
-    feed: startRunFeed({
+    feed: await startRunFeed({
       store,
-      since: active.revision,
       signal: stopping.signal,
+      onActive: metrics.restart,
       onChange: metrics.count,
       onError,
     }),

@@ -1,13 +1,13 @@
 import type { LogStore } from "../logs/log-store.ts"
 import type { LogLine } from "../model/log.ts"
 import type { Run } from "../model/run.ts"
-import type { ObservedRun } from "./observed-run.ts"
+import type { FollowedRun } from "./followed-run.ts"
 import type { ServerSentEvent } from "./sse.ts"
 
 export interface LogStreamOptions {
   readonly logs: LogStore
   /** A run that is known; disposed at the end. */
-  readonly observed: ObservedRun
+  readonly observed: FollowedRun
   /** The sequence of the last line the client has. */
   readonly after: number
   /** Only lines of this driver. */

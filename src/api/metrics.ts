@@ -1,11 +1,14 @@
 import type { Registry } from "prom-client"
 import { isEnded, type RunStatus } from "../model/run.ts"
+import { keyOf } from "../store/change.ts"
 import { prefixes } from "../store/keys.ts"
-import type { Change } from "../store/store.ts"
+import type { Change, Listing } from "../store/store.ts"
 import type { Route } from "./route.ts"
 
 /** Counts what the run feed shows, since this host has started. */
 export interface Metrics {
+  /** Takes the marks of active runs as they are now for all there are. */
+  restart(listing: Listing): void
   /** Counts one change under `runs/`. */
   count(change: Change): void
   /** The registry with the counts and those of the process; made when it is first asked for. */
@@ -15,11 +18,11 @@ export interface Metrics {
 const stepsPrefix = `${prefixes.runs}step/`
 
 /**
- * New counts. `activeRuns` are the ids of the runs that had not ended at the start. Counting is plain, because it is done
- * for every transition; the client library is loaded when someone looks.
+ * New counts. Counting is plain, because it is done for every transition; the client library is loaded when someone
+ * looks.
  */
-export function newMetrics(activeRuns: Iterable<string>): Metrics {
-  const active = new Set(activeRuns)
+export function newMetrics(): Metrics {
+  const active = new Set<string>()
   const runs = new Map<string, number>()
   const steps = new Map<string, number>()
   /** The status that was counted last, of runs that have not ended: a header is also written for other reasons. */
@@ -34,12 +37,15 @@ export function newMetrics(activeRuns: Iterable<string>): Metrics {
   }
 
   return {
+    restart({ entries }) {
+      active.clear()
+      for (const { key } of entries) active.add(key)
+    },
     count(change) {
-      const key = change.type === "put" ? change.entry.key : change.key
+      const key = keyOf(change)
       if (key.startsWith(prefixes.activeRuns)) {
-        const runId = key.slice(prefixes.activeRuns.length)
-        if (change.type === "put") active.add(runId)
-        else active.delete(runId)
+        if (change.type === "put") active.add(key)
+        else active.delete(key)
       } else if (change.type === "put") {
         if (key.startsWith(stepsPrefix)) increment(steps, statusOf(change.entry.value))
         else if (key.startsWith(prefixes.runHeaders)) countRun(key, statusOf(change.entry.value))

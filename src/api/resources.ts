@@ -4,7 +4,7 @@ import { type Resource, resourceSourceSchema } from "../model/resource.ts"
 import { definitionKey, prefixes, resourceKey, resourcesPrefix, resourceVersionKey } from "../store/keys.ts"
 import type { Entry } from "../store/store.ts"
 import { definitionNotFound, namesUnder, requireSameName } from "./definitions.ts"
-import { ObservedRun } from "./observed-run.ts"
+import { FollowedRun } from "./followed-run.ts"
 import { listPage, pageOf, pageResponse } from "./paging.ts"
 import { notFound } from "./problem.ts"
 import { nameParameter, parseAs, readBody, waitMs } from "./request.ts"
@@ -54,7 +54,7 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
         const source = await readBody(call.request, resourceSourceSchema)
         const plan = await kinds.check(source, "create")
         const change = { ...newChange(), plan }
-        using observed = wait > 0 && plan.starts ? new ObservedRun(context, change.runId) : undefined
+        using observed = wait > 0 && plan.starts ? new FollowedRun(context, change.runId) : undefined
         const resource = await createResource(change, source)
         const created = {
           name: resource.name,
@@ -121,7 +121,7 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
         requireSameName(source.resource, type, "resource")
         const plan = await kinds.check(source, "update")
         const change = { ...newChange(), plan }
-        using observed = wait > 0 && plan.starts ? new ObservedRun(context, change.runId) : undefined
+        using observed = wait > 0 && plan.starts ? new FollowedRun(context, change.runId) : undefined
         let resource: Resource | undefined
         while (resource === undefined) {
           resource = await updateResource(change, { entry: await getResource(call.params), source })
@@ -176,7 +176,7 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
   /** Waits for the run that was started, where that was asked for, and adds it to the answer. */
   async function withRun<Answer extends object>(
     answer: Answer,
-    { call, observed, wait }: { call: Call; observed: ObservedRun | undefined; wait: number },
+    { call, observed, wait }: { call: Call; observed: FollowedRun | undefined; wait: number },
   ) {
     if (observed === undefined) return answer
     call.keepOpen()

@@ -1,5 +1,5 @@
 import type { RunView, StepView } from "../model/run-view.ts"
-import type { ObservedRun } from "./observed-run.ts"
+import type { FollowedRun } from "./followed-run.ts"
 import type { ServerSentEvent } from "./sse.ts"
 
 /**
@@ -7,7 +7,7 @@ import type { ServerSentEvent } from "./sse.ts"
  * that reads slowly is told the newest state of what changed, not each state on the way. Disposes the run when it ends.
  */
 export async function* runEvents(
-  observed: ObservedRun,
+  observed: FollowedRun,
   signal: AbortSignal,
 ): AsyncGenerator<readonly ServerSentEvent[]> {
   using run = observed
@@ -37,7 +37,7 @@ export async function* runEvents(
 }
 
 /** Steps that may look different now: all of them when the run has ended, because then the rest are skipped. */
-async function changedSteps(run: ObservedRun): Promise<readonly StepView[]> {
+async function changedSteps(run: FollowedRun): Promise<readonly StepView[]> {
   const changed = run.takeChangedSteps()
   const planned = await run.plannedSteps()
   return run.viewWith(run.ended ? planned : planned.filter((step) => changed.has(step.id))).steps

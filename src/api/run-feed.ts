@@ -1,6 +1,7 @@
-import { ConveyorError } from "../errors.ts"
+import { keyOf } from "../store/change.ts"
+import { follow } from "../store/follow.ts"
 import { prefixes } from "../store/keys.ts"
-import type { Change, Revision, Store } from "../store/store.ts"
+import type { Change, Listing, Store } from "../store/store.ts"
 
 /**
  * What a listener is told: a change under `runs/`, or that changes were missed (`reset`), so that what it knows must
@@ -20,22 +21,36 @@ export interface RunFeed {
 
 export interface RunFeedOptions {
   readonly store: Store
-  /** Changes after this revision are seen. */
-  readonly since: Revision
   /** Ends the feed. */
   readonly signal: AbortSignal
-  /** Sees every change of every run, such as to count them. */
+  /** Sees the marks of active runs: at the start, and when changes were missed. */
+  readonly onActive?: (listing: Listing) => void
+  /** Sees every change of every run after that, such as to count them. */
   readonly onChange?: (change: Change) => void
   /** Told of what broke the watch, which is begun again. */
   readonly onError: (error: unknown) => void
 }
 
-const retryMs = 250
-
-/** Starts the feed. */
-export function startRunFeed(options: RunFeedOptions): RunFeed {
+/** Starts the feed. Resolves when it will see every later change; rejects when the store does not answer. */
+export async function startRunFeed(options: RunFeedOptions): Promise<RunFeed> {
+  const { store, signal, onActive, onChange, onError } = options
   const listeners = new Map<string, Set<RunListener>>()
-  void follow(options, listeners)
+  await follow(store, {
+    list: prefixes.activeRuns,
+    watch: prefixes.runs,
+    signal,
+    onError,
+    onListing(listing) {
+      onActive?.(listing)
+      for (const ofRun of listeners.values()) for (const listener of [...ofRun]) listener({ type: "reset" })
+    },
+    onChanges(changes) {
+      for (const change of changes) {
+        onChange?.(change)
+        dispatch(change, listeners)
+      }
+    },
+  })
   return {
     subscribe(runId, listener) {
       const ofRun = listeners.get(runId) ?? new Set()
@@ -50,51 +65,9 @@ export function startRunFeed(options: RunFeedOptions): RunFeed {
 
 type Listeners = ReadonlyMap<string, ReadonlySet<RunListener>>
 
-async function follow(options: RunFeedOptions, listeners: Listeners): Promise<void> {
-  let { since } = options
-  while (!options.signal.aborted) {
-    try {
-      for await (const changes of options.store.watch(prefixes.runs, since, options.signal)) {
-        for (const change of changes) {
-          options.onChange?.(change)
-          dispatch(change, listeners)
-        }
-        const last = changes.at(-1)
-        if (last !== undefined) since = revisionOf(last)
-      }
-      return
-    } catch (error) {
-      if (options.signal.aborted) return
-      since = await recover(error, { ...options, since, listeners })
-    }
-  }
-}
-
-/** The revision to watch on from. Where history is gone, everyone is told to read anew. */
-async function recover(
-  error: unknown,
-  options: RunFeedOptions & { readonly since: Revision; readonly listeners: Listeners },
-): Promise<Revision> {
-  const compacted = error instanceof ConveyorError && error.code === "COMPACTED"
-  if (!compacted) {
-    options.onError(error)
-    await Bun.sleep(retryMs)
-    return options.since
-  }
-  try {
-    const revision = await currentRevision(options.store)
-    for (const ofRun of options.listeners.values()) for (const listener of ofRun) listener({ type: "reset" })
-    return revision
-  } catch (failed) {
-    options.onError(failed)
-    await Bun.sleep(retryMs)
-    return options.since
-  }
-}
-
 function dispatch(change: Change, listeners: Listeners): void {
   if (listeners.size === 0) return
-  const runId = runIdOf(change.type === "put" ? change.entry.key : change.key)
+  const runId = runIdOf(keyOf(change))
   const ofRun = runId === undefined ? undefined : listeners.get(runId)
   if (ofRun !== undefined) for (const listener of [...ofRun]) listener(change)
 }
@@ -105,12 +78,4 @@ function runIdOf(key: string): string | undefined {
   if (start === 0) return undefined
   const end = key.indexOf("/", start)
   return end < 0 ? key.slice(start) : key.slice(start, end)
-}
-
-function revisionOf(change: Change): Revision {
-  return change.type === "put" ? change.entry.modRevision : change.modRevision
-}
-
-async function currentRevision(store: Store): Promise<Revision> {
-  return (await store.list(prefixes.activeRuns, { limit: 1 })).revision
 }

@@ -4,7 +4,7 @@ import { isEnded, type Run, runStatuses, type StepState } from "../model/run.ts"
 import { type RunView, viewRun } from "../model/run-view.ts"
 import { parseRunKey, prefixes, runKey, stepsPrefix } from "../store/keys.ts"
 import type { Entry } from "../store/store.ts"
-import { ObservedRun, stepsOf } from "./observed-run.ts"
+import { FollowedRun, stepsOf } from "./followed-run.ts"
 import { listPage, pageOf, pageResponse } from "./paging.ts"
 import { notFound } from "./problem.ts"
 import { invalidQuery, runIdParameter, waitMs } from "./request.ts"
@@ -81,8 +81,8 @@ export function runRoutes(context: ApiContext): readonly Route[] {
 }
 
 /** An observed run that is there; `NOT_FOUND` otherwise. */
-export async function openRun(context: ApiContext, runId: string): Promise<ObservedRun> {
-  const observed = new ObservedRun(context, runId)
+export async function openRun(context: ApiContext, runId: string): Promise<FollowedRun> {
+  const observed = new FollowedRun(context, runId)
   try {
     await observed.load()
     if (observed.run === undefined) throw notFound("run", runId)

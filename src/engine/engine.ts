@@ -5,12 +5,13 @@ import { listensFor } from "../model/driver.ts"
 import type { HostRecord } from "../model/host.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
 import { isEnded, type Run } from "../model/run.ts"
+import { keyOf } from "../store/change.ts"
+import { follow } from "../store/follow.ts"
 import { parseRunKey, prefixes } from "../store/keys.ts"
 import type { Change, Listing, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
 import { HostLease } from "./claims.ts"
-import { follow } from "./follow.ts"
 import { OtherHosts } from "./hosts.ts"
 import { inputOf } from "./input.ts"
 import { ObservedRun } from "./observe.ts"
@@ -154,7 +155,7 @@ export class Engine implements AsyncDisposable {
 
   #onRuns(changes: readonly Change[], revision: Revision): void {
     for (const change of changes) {
-      const key = parseRunKey(change.type === "put" ? change.entry.key : change.key)
+      const key = parseRunKey(keyOf(change))
       if (key === undefined || key.type === "active") continue
       const run = this.#runs.get(key.runId) ?? this.#meet(key.runId, key.type, change)
       if (run?.observe(key, change)) this.#queue.wake(key.runId)

@@ -1,5 +1,6 @@
 import { listensFor } from "../model/driver.ts"
 import type { HostRecord } from "../model/host.ts"
+import { keyOf } from "../store/change.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Change, Listing } from "../store/store.ts"
 
@@ -19,7 +20,7 @@ export class OtherHosts {
   }
 
   observe(change: Change): void {
-    const key = change.type === "put" ? change.entry.key : change.key
+    const key = keyOf(change)
     const hostId = key.slice(prefixes.hosts.length)
     if (hostId === this.#hostId) return
     if (change.type === "put") this.#records.set(hostId, JSON.parse(change.entry.value) as HostRecord)

@@ -1,6 +1,7 @@
 import type { Pipeline } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
 import type { Claim, Run, StepState } from "../model/run.ts"
+import { keyOf, revisionOf } from "../store/change.ts"
 import {
   claimKey,
   claimsPrefix,
@@ -36,8 +37,8 @@ export class ObservedRun {
 
   /** Takes one change in; `key` is its key, parsed. Answers whether it was news. */
   observe(key: RunKey, change: Change): boolean {
-    const at = change.type === "put" ? change.entry.modRevision : change.modRevision
-    const name = change.type === "put" ? change.entry.key : change.key
+    const at = revisionOf(change)
+    const name = keyOf(change)
     if (at <= (this.#seenAt.get(name) ?? 0)) return false
     this.#seenAt.set(name, at)
     const value: unknown =
@@ -114,7 +115,7 @@ export class ObservedRun {
   }
 
   #observeKey(change: Change): void {
-    const key = parseRunKey(change.type === "put" ? change.entry.key : change.key)
+    const key = parseRunKey(keyOf(change))
     if (key !== undefined) this.observe(key, change)
   }
 

@@ -1,5 +1,6 @@
 import type { Etcd3, IWatchResponse } from "etcd3"
 import { ConveyorError } from "../errors.ts"
+import { revisionOf } from "./change.ts"
 import type { EtcdKeys, EtcdRange } from "./etcd-keys.ts"
 import type { Change, Revision } from "./store.ts"
 
@@ -81,7 +82,7 @@ function changeOf(keys: EtcdKeys, event: IWatchResponse["events"][number]): Chan
 
 function lastRevision(changes: readonly Change[]): Revision | undefined {
   const last = changes.at(-1)
-  return last?.type === "put" ? last.entry.modRevision : last?.modRevision
+  return last === undefined ? undefined : revisionOf(last)
 }
 
 function compacted(since: Revision, oldest: string): ConveyorError {

@@ -1,4 +1,5 @@
 import { ConveyorError } from "../errors.ts"
+import { keyOf } from "./change.ts"
 import type { Change, Revision } from "./store.ts"
 
 interface Step {
@@ -119,10 +120,6 @@ export class History {
     this.#steps[this.#first] = { revision: oldest.revision, changes: [], bytes: 0 }
     this.#first++
   }
-}
-
-function keyOf(change: Change): string {
-  return change.type === "put" ? change.entry.key : change.key
 }
 
 /** About what the changes take in memory. */

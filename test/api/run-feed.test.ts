@@ -29,10 +29,8 @@ test("a feed whose watch breaks goes on where it was, without gap or duplicate",
   const store = withBreakingWatch(real, new Error("broken"), 2)
   const stop = new AbortController()
   const errors: unknown[] = []
-  const { revision } = await store.list("runs/")
-  const feed = startRunFeed({
+  const feed = await startRunFeed({
     store,
-    since: revision,
     signal: stop.signal,
     onError: (error) => errors.push(error),
   })

@@ -13,7 +13,7 @@ const reloadRetryMs = 250
  * it is made before the run is, and then sees all of it, or it is told to `load` what is there. In whichever order
  * reads and changes come, the newest record of each key wins.
  */
-export class ObservedRun implements Disposable {
+export class FollowedRun implements Disposable {
   readonly #context: ApiContext
   readonly runId: string
   readonly #unsubscribe: () => void

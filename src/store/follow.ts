@@ -1,5 +1,6 @@
 import { ConveyorError } from "../errors.ts"
-import type { Change, Listing, Revision, Store } from "../store/store.ts"
+import { revisionOf } from "./change.ts"
+import type { Change, Listing, Revision, Store } from "./store.ts"
 
 export interface FollowOptions {
   /** What is listed at the start, and again whenever history was lost. */
@@ -17,7 +18,7 @@ export interface FollowOptions {
 const retryMs = 200
 
 /**
- * Follows a part of the store for as long as `signal` lets it. The callbacks are called one at a time and in order.
+ * Follows a part of the store until `signal` aborts or the store is closed. The callbacks are called one at a time and in order.
  * Resolves once the first listing is in, and goes on behind; rejects when that first listing fails.
  */
 export async function follow(store: Store, options: FollowOptions): Promise<void> {
@@ -39,9 +40,10 @@ async function keepFollowing(store: Store, since: Revision, options: FollowOptio
       for await (const changes of store.watch(watch, position, signal)) {
         const last = changes.at(-1)
         if (last === undefined) continue
-        position = last.type === "put" ? last.entry.modRevision : last.modRevision
+        position = revisionOf(last)
         onChanges(changes, position)
       }
+      return
     } catch (error) {
       if (signal.aborted) return
       if (error instanceof ConveyorError && error.code === "COMPACTED") position = undefined
