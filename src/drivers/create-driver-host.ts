@@ -6,7 +6,7 @@ import { type AttemptRun, startAttempt } from "./attempt-run.ts"
 import { type Catalogue, createCatalogue } from "./catalogue.ts"
 import { type Attempt, AttemptAbort, type DriverHost } from "./driver-host.ts"
 import { createDriverLoader, writeOnce } from "./driver-loader.ts"
-import { FolderWatch } from "./folder-watch.ts"
+import { type DriverWatch, watchDrivers } from "./driver-watch.ts"
 import { failure } from "./result.ts"
 import { createDriverRunners, type DriverRunners } from "./runners.ts"
 import { writeSdkTypes } from "./sdk-types.ts"
@@ -38,7 +38,7 @@ class FolderDriverHost implements DriverHost {
   #faultsSaid: ReadonlySet<string> = new Set()
   #shipped: ReadonlyMap<string, ShippedDriver> = new Map()
   #catalogue: Catalogue | undefined
-  #watch: FolderWatch | undefined
+  #watch: DriverWatch | undefined
   #scanning: Promise<void> | undefined
   #scanAgain = false
   #disposed = false
@@ -55,7 +55,7 @@ class FolderDriverHost implements DriverHost {
     this.#sdk = shipped.sdk
     this.#catalogue = this.#createCatalogue(shipped)
     await this.#rescan()
-    this.#watch = new FolderWatch(this.#folder, () => void this.#rescan())
+    this.#watch = watchDrivers(this.#folder, () => void this.#rescan())
   }
 
   find(name: string): DriverDescription | undefined {

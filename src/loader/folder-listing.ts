@@ -72,7 +72,12 @@ export async function listFolder(folder: string): Promise<FolderListing> {
     const root = await stat(folder, { bigint: true })
     await visitFolder("")
     files.sort((a, b) => (a.file < b.file ? -1 : 1))
-    return { type: "present", identity: `${root.dev}:${root.ino}`, files, unreadableFolders }
+    return {
+      type: "present",
+      identity: `${root.dev}:${root.ino}:${root.birthtimeNs}`,
+      files,
+      unreadableFolders,
+    }
   } catch (thrown) {
     return { type: "missing", reason: codeOf(thrown) }
   }

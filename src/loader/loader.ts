@@ -1,11 +1,12 @@
+import { basename } from "node:path"
 import { messageOf } from "../errors.ts"
+import { createFolderWatch } from "../files/folder-watch.ts"
 import { describeFault, type Fault } from "../model/fault.ts"
 import type { FileFaults } from "../model/file-faults.ts"
 import { canonicalJson, type Json } from "../model/json.ts"
 import type { Store } from "../store/store.ts"
 import { type AppliedFiles, applyFiles } from "./apply-files.ts"
 import { createFolderReader, type FolderContent } from "./folder-reader.ts"
-import { createFolderWatch } from "./folder-watch.ts"
 import type { FolderView } from "./ownership.ts"
 import { createScanSchedule } from "./scan-schedule.ts"
 
@@ -69,8 +70,12 @@ class FolderLoader implements Loader {
     this.#now = options.now ?? Date.now
     this.#read = createFolderReader(options.folder, this.#now)
     this.#schedule = createScanSchedule(() => this.#scanSafely(), this.#now)
-    this.#watch = createFolderWatch(options.folder, () => {
-      if (this.#backstop !== undefined) this.#schedule.hint()
+    this.#watch = createFolderWatch(options.folder, {
+      onHint: () => {
+        if (this.#backstop !== undefined) this.#schedule.hint()
+      },
+      // Kubernetes switches a mounted folder by its link "..data"; other dot folders (".git") only cost watches.
+      ignores: (path) => /^\.(?!\.)/.test(basename(path)),
     })
   }
 
