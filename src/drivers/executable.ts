@@ -1,9 +1,9 @@
 import { messageOf } from "../errors.ts"
 import type { DriverResult } from "../model/driver.ts"
+import { attemptContext } from "./attempt-context.ts"
 import type { AttemptProcesses } from "./attempt-processes.ts"
 import type { Surroundings, Work } from "./attempt-run.ts"
 import type { Child } from "./child.ts"
-import type { Attempt } from "./driver-host.ts"
 import { failure, readPrintedResult } from "./result.ts"
 import { outputBytesMax } from "./tail.ts"
 
@@ -31,7 +31,7 @@ export function startExecutableWork(
   async function run(): Promise<DriverResult> {
     try {
       const child = await startWhenWritten(processes, [file], {
-        stdin: JSON.stringify(payloadOf(attempt)),
+        stdin: JSON.stringify(attemptContext(attempt)),
         env: { CONVEYOR_DRIVER_FILE: original },
         onStderr: (messages) => log.write("log", messages),
       })
@@ -79,21 +79,5 @@ function readOutcome(stdout: string, exitCode: number): DriverResult {
     ...result,
     success: false,
     message: `The driver said success and ended with exit code ${exitCode}`,
-  }
-}
-
-function payloadOf(attempt: Attempt): object {
-  const { resource, event, input, metadata, results, token, workspace, pipelineName } = attempt
-  return {
-    resource,
-    event,
-    input,
-    metadata,
-    results,
-    run: { id: attempt.runId, pipeline: pipelineName, createdAt: attempt.runCreatedAt },
-    step: { id: attempt.stepId, driver: attempt.driver.name },
-    attempt: attempt.attempt,
-    token,
-    workspace,
   }
 }

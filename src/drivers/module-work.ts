@@ -1,9 +1,8 @@
 import type { DriverResult } from "../model/driver.ts"
+import { attemptContext } from "./attempt-context.ts"
 import type { Surroundings, Work } from "./attempt-run.ts"
-import type { Attempt } from "./driver-host.ts"
 import { splitMessage } from "./lines.ts"
 import type { ThreadPool } from "./pool.ts"
-import type { AttemptContext } from "./protocol.ts"
 import { failure } from "./result.ts"
 import type { DriverThread } from "./thread.ts"
 
@@ -14,7 +13,7 @@ export function startModuleWork(pool: ThreadPool, { attempt, log, processes }: S
 
   async function runIn(acquired: DriverThread): Promise<DriverResult> {
     thread = acquired
-    const result = await acquired.run(contextOf(attempt), {
+    const result = await acquired.run(attemptContext(attempt), {
       log: (message) => log.write("log", splitMessage(message)),
       exec: processes.exec,
     })
@@ -44,25 +43,5 @@ export function startModuleWork(pool: ThreadPool, { attempt, log, processes }: S
       else thread.abort(message)
     },
     kill: (message) => thread?.end(message),
-  }
-}
-
-function contextOf(attempt: Attempt): AttemptContext {
-  const { resource, event, input, metadata, results, token, workspace, driver, pipelineName } = attempt
-  return {
-    resource,
-    event,
-    input,
-    metadata,
-    results,
-    run: {
-      id: attempt.runId,
-      ...(pipelineName === undefined ? {} : { pipeline: pipelineName }),
-      createdAt: attempt.runCreatedAt,
-    },
-    step: { id: attempt.stepId, driver: driver.name },
-    attempt: attempt.attempt,
-    token,
-    workspace,
   }
 }
