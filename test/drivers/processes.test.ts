@@ -142,7 +142,6 @@ test("children do not inherit what turns the executable into Bun", async () => {
     })
     expect(data).toMatchObject({ stdout: "[] [1]\n" })
   } finally {
-    // biome-ignore lint/performance/noDelete: assigning undefined would set the text "undefined".
     delete process.env["BUN_BE_BUN"]
   }
 })
