@@ -80,8 +80,9 @@ function gitIn(ctx: DriverContext, path: string): Git {
       allowFailure: true,
     })
     if (result.exitCode === 0) return result
-    const [line = `exit code ${result.exitCode}`] = result.stderr.trim().split("\n").slice(-1)
-    throw new Error(`git ${args[0]} failed: ${line}`)
+    const lines = result.stderr.trim().split("\n")
+    const reason = lines.find((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1)
+    throw new Error(`git ${args[0]} failed: ${reason || `exit code ${result.exitCode}`}`)
   }
 }
 
@@ -102,7 +103,13 @@ async function fetchCommit(
     }
   }
   await git("fetch", "--quiet", "--force", "--tags", "origin")
-  return `${ref}^{commit}`
+  const name = `${ref}^{commit}`
+  try {
+    await git("rev-parse", "--quiet", "--verify", name)
+  } catch (cause) {
+    throw new Error(`The repository has no commit ${ref}`, { cause })
+  }
+  return name
 }
 
 function absoluteUrl(url: string): string {

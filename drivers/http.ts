@@ -10,7 +10,7 @@
  *
  * Without `url`, the resource's `spec.url` is taken. Redirects are followed. The step's timeout ends the request. Data:
  * `{ status, headers, body }`; the body is JSON where the response says it is, else text, of which
- * 256 KiB are kept. A status that was not expected is a failure with the same data.
+ * 128 KiB are kept. A status that was not expected is a failure with the same data.
  */
 import { defineDriver, type Json } from "conveyor"
 import * as v from "valibot"
@@ -34,7 +34,8 @@ const inputSchema = v.object({
   json: v.optional(v.custom<Json>(() => true)),
   expect: v.optional(v.union([statusSchema, v.array(statusSchema)]), "200-299"),
 })
-const bodyLengthMax = 256 * 1024
+/** A result holds a megabyte of JSON, where one character may become six. */
+const bodyLengthMax = 128 * 1024
 
 export default defineDriver({
   input: inputSchema,
@@ -46,11 +47,15 @@ export default defineDriver({
       return { success: false, message: "Expected a `url`, in the step or in the resource's spec" }
     const sent = json === undefined ? body : JSON.stringify(json)
     const method = (ctx.input.method ?? (sent === undefined ? "GET" : "POST")).toUpperCase()
+    // The query may carry a token.
+    const target = `${method} ${url.split(/[?#]/, 1)[0]}`
     const response = await fetch(url, {
       method,
       headers: json === undefined ? headers : { "content-type": "application/json", ...headers },
       ...(sent === undefined ? {} : { body: sent }),
       signal: ctx.signal,
+    }).catch((cause: Error) => {
+      throw new Error(`${target} got no answer: ${cause.message}`, { cause })
     })
     const data = {
       status: response.status,
@@ -58,8 +63,6 @@ export default defineDriver({
       body: await readBody(response),
     }
     const success = [expect].flat().some((range) => covers(range, response.status))
-    // The query may carry a token.
-    const target = `${method} ${url.split(/[?#]/, 1)[0]}`
     ctx.log(`${target}: ${response.status}`)
     const wanted = success ? "" : `, expected ${[expect].flat().join(" or ")}`
     return { success, message: `${target} answered ${response.status}${wanted}`, data }
@@ -67,8 +70,9 @@ export default defineDriver({
 })
 
 async function readBody(response: Response): Promise<Json> {
-  const text = await response.text()
-  if (/[/+]json\b/.test(response.headers.get("content-type") ?? "") && text.length <= bodyLengthMax) {
+  const text = await readText(response)
+  const isJson = /[/+]json\b/.test(response.headers.get("content-type") ?? "")
+  if (isJson && text.length <= bodyLengthMax) {
     try {
       return JSON.parse(text)
     } catch {
@@ -76,6 +80,17 @@ async function readBody(response: Response): Promise<Json> {
     }
   }
   return text.slice(0, bodyLengthMax)
+}
+
+/** The text, or a beginning of it that is over the limit: an answer may have no end. */
+async function readText(response: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ""
+  for await (const bytes of response.body ?? []) {
+    text += decoder.decode(bytes, { stream: true })
+    if (text.length > bodyLengthMax) return text
+  }
+  return text + decoder.decode()
 }
 
 function covers(range: string | number, status: number): boolean {

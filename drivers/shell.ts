@@ -13,8 +13,8 @@
  *     shell: bash            # instead of sh; or a list, [python3, -c], to which the script is added
  *
  * `run` and `commands` may also stand in the resource's spec, for a step that names neither. Data:
- * `{ exitCode, stdout, stderr }`, where the outputs are the last MiB of all commands together, and the exit code is that
- * of the last command that ran. An exit code other than 0 is a failure.
+ * `{ exitCode, stdout, stderr }`, where the outputs are the last 64 KiB of all commands together (the log has all of it),
+ * and the exit code is that of the last command that ran. An exit code other than 0 is a failure.
  */
 import { defineDriver } from "conveyor"
 import * as v from "valibot"
@@ -33,7 +33,8 @@ const inputSchema = v.object({
   cwd: v.optional(v.string()),
   shell: v.optional(commandSchema, "sh"),
 })
-const outputLengthMax = 1024 * 1024
+/** A result holds a megabyte of JSON, where one character may become six. */
+const outputLengthMax = 64 * 1024
 
 export default defineDriver({
   input: inputSchema,

@@ -141,9 +141,10 @@ class FolderDriverHost implements DriverHost {
     while (this.#scanAgain && !this.#disposed) {
       this.#scanAgain = false
       try {
-        // Each time, because the folder may be made long after the host has started.
-        await writeSdkTypes(this.#folder, this.#sdk)
-        if (await this.#catalogue?.rescan()) this.#swap()
+        const isDifferent = await this.#catalogue?.rescan()
+        // Not before: a folder without a module that is a driver may be somebody else's.
+        if (this.list().some(isOwnModule)) await writeSdkTypes(this.#folder, this.#sdk)
+        if (isDifferent) this.#swap()
       } catch (error) {
         this.#log?.error({ error: messageOf(error) }, "The drivers folder cannot be read")
       }
@@ -163,4 +164,8 @@ class FolderDriverHost implements DriverHost {
     for (const fault of faults) if (!this.#faultsSaid.has(fault)) this.#log?.error({}, fault)
     this.#faultsSaid = faults
   }
+}
+
+function isOwnModule({ source, type }: DriverDescription): boolean {
+  return source !== "builtin" && type !== "executable"
 }

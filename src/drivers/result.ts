@@ -33,7 +33,9 @@ export function readPrintedResult(text: string): DriverResult {
     return readResult(JSON.parse(text))
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
-    return failure(`The driver printed ${excerpt(text.trim())} on its standard output; ${expected} as JSON`)
+    return failure(
+      `The driver printed ${JSON.stringify(excerpt(text.trim()))} on its standard output; ${expected} as JSON`,
+    )
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, stat } from "node:fs/promises"
+import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 
 const packageJson = `${JSON.stringify(
@@ -15,13 +15,11 @@ const packageJson = `${JSON.stringify(
 export async function writeSdkTypes(folder: string, sdk: string): Promise<void> {
   const target = join(folder, "node_modules/conveyor")
   try {
-    // A folder that is not there is not made: it may not be meant to be.
-    await stat(folder)
     await mkdir(target, { recursive: true })
     await writeWhenDifferent(join(target, "package.json"), packageJson)
     await writeWhenDifferent(join(target, "index.ts"), sdk)
   } catch {
-    // Missing, read-only, or not a folder: a comfort is missing, and nothing else.
+    // Read-only, or gone meanwhile: a comfort is missing, and nothing else.
   }
 }
 

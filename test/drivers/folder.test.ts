@@ -161,15 +161,15 @@ test("a file overrides the shipped driver of its name until it is deleted", asyn
   expect((await drivers.run("shell", { run: "true" })).message).toBe('"true"')
 })
 
-test("an existing drivers folder gets the types of the module conveyor, a missing one is not made", async () => {
+test("a folder with a module driver gets the types of the module conveyor, another one is left alone", async () => {
   await using drivers = await openDrivers({ "d.js": says("x") })
   const types = await Bun.file(join(drivers.folder, "node_modules/conveyor/index.ts")).text()
   expect(types).toContain("export function defineDriver")
-  await using none = await openDrivers()
+  await using none = await openDrivers({ helper: "#!/bin/sh\n", "colours.ts": "export const red = 1" })
   const late = Bun.file(join(none.folder, "node_modules/conveyor/index.ts"))
   expect(await late.exists()).toBe(false)
   await none.write("d.js", says("x"))
-  await until("the folder that was made later has them", () => late.exists())
+  await until("it has them with its first driver", () => late.exists())
 })
 
 test("what is wrong with a driver is said in the log once", async () => {

@@ -92,7 +92,7 @@ test.each([
   ["exit 3", false, "The driver ended with exit code 3"],
   [`echo '{"success": false, "message": "no"}'`, false, "no"],
   [`echo '{"success": true}'; exit 3`, false, "The driver said success and ended with exit code 3"],
-  ["echo hello", false, /^The driver printed hello on its standard output; expected nothing or/],
+  ["echo hello", false, /^The driver printed "hello" on its standard output; expected nothing or/],
   [
     "cat /dev/zero | head -c 2000000",
     false,

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { shippedDrivers } from "../../src/drivers/shipped.ts"
+import { resultBytesMax } from "../../src/engine/attempts.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { type DriverRig, openDrivers } from "./driver-rig.ts"
 
@@ -79,6 +80,15 @@ test("shell stops a script at its first command that fails", async () => {
   expect(data).toMatchObject({ stdout: "a\n", exitCode: 1 })
 })
 
+test("shell's output is as long as it likes: the end of it is kept, and fits into a result", async () => {
+  const { success, data } = await drivers.run("shell", {
+    run: "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; echo the end",
+  })
+  expect(success).toBe(true)
+  expect(data).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/the end\n$/) })
+  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(resultBytesMax)
+})
+
 test("an input that does not validate fails the attempt with the path of each fault", async () => {
   const { success, message } = await drivers.run("shell", { run: 5, cwd: true })
   expect(success).toBe(false)
@@ -121,6 +131,15 @@ test("git fails with git's own words and asks for nothing", async () => {
   expect(message).toMatch(/^git fetch failed: .*nope/)
 })
 
+test("git says what it was not given, in one line", async () => {
+  await using source = await repository()
+  const commit = "0123456789".repeat(4)
+  const unknown = await drivers.run("git", { url: source.path, ref: commit })
+  expect(unknown.message).toBe(`The repository has no commit ${commit}`)
+  const nowhere = await drivers.run("git", { url: join(source.path, "nowhere") })
+  expect(nowhere.message).toMatch(/^git fetch failed: fatal: .*nowhere/)
+})
+
 test("http sends JSON and answers status, headers and JSON", async () => {
   await using server = Bun.serve({
     hostname: "127.0.0.1",
@@ -149,6 +168,28 @@ test("http fails for a status that was not expected, and still answers the data"
     message: `GET ${server.url} answered 503, expected 200-299`,
   })
   expect(data).toMatchObject({ status: 503, body: "no" })
+})
+
+test("http names what it could not reach, without the query", async () => {
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() })
+  const { href } = server.url
+  await server.stop(true)
+  const { success, message } = await drivers.run("http", { url: `${href}hook?token=secret` })
+  expect(success).toBe(false)
+  expect(message).toStartWith(`GET ${href}hook got no answer: `)
+})
+
+test("http keeps the beginning of an answer that has no end", async () => {
+  await using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: () =>
+      new Response(new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(65_536)) })),
+  })
+  const { success, data } = await drivers.run("http", { url: server.url.href })
+  expect(success).toBe(true)
+  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(resultBytesMax)
+  await server.stop(true)
 })
 
 test("http ends when its attempt does", async () => {
