@@ -1,5 +1,6 @@
 import type { Attempt, DriverHost } from "../drivers/driver-host.ts"
 import { AttemptAbort } from "../drivers/driver-host.ts"
+import { messageOf } from "../errors.ts"
 import type { DriverResult } from "../model/driver.ts"
 import type { JsonObject } from "../model/json.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
@@ -10,6 +11,9 @@ import type { LocalAttempt } from "./plan.ts"
 
 /** The largest `data` of a driver result, in bytes of JSON. Larger things belong into the workspace. */
 export const resultBytesMax = 1_000_000
+
+/** The longest message of a driver result, in characters; what is over it is cut. The log has no such limit. */
+export const resultMessageMax = 10_000
 
 /** An attempt of a step, with all that makes up what its driver gets to see. */
 export interface AttemptOrder {
@@ -25,6 +29,7 @@ export interface AttemptOrder {
 export interface LocalAttemptsOptions {
   readonly drivers: DriverHost
   readonly workspaceOf: (runId: string) => string
+  /** Resolves when the lines are durable. An attempt with lines that could not be written fails. */
   readonly log: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
   readonly graceMs: number
   /** Fills in the `${{ }}` expressions of a step's `with`. Throws with a message for the run when one fails. */
@@ -47,7 +52,7 @@ export class LocalAttempts {
   readonly #runs = new Map<string, Map<string, Running>>()
   #count = 0
   #closedBy: string | undefined
-  #idle: (() => void) | undefined
+  readonly #idle = new Set<() => void>()
 
   constructor(options: LocalAttemptsOptions) {
     this.#options = options
@@ -87,14 +92,25 @@ export class LocalAttempts {
   }
 
   async #run(order: AttemptOrder, signal: AbortSignal): Promise<DriverResult> {
+    let unlogged: string | undefined
+    const log = async (lines: readonly UnwrittenLogLine[]) => {
+      try {
+        await this.#options.log(order.run.runId, lines)
+      } catch (error) {
+        unlogged ??= `its log could not be written: ${messageOf(error)}`
+      }
+    }
     try {
-      return limitData(await this.#options.drivers.run(this.#attemptOf(order, signal)))
+      const result = await this.#options.drivers.run(this.#attemptOf(order, { signal, log }))
+      return limited(
+        unlogged === undefined || !result.success ? result : { success: false, message: unlogged },
+      )
     } catch (error) {
-      return { success: false, message: error instanceof Error ? error.message : String(error) }
+      return limited({ success: false, message: messageOf(error) })
     }
   }
 
-  #attemptOf(order: AttemptOrder, signal: AbortSignal): Attempt {
+  #attemptOf(order: AttemptOrder, { signal, log }: Pick<Attempt, "signal" | "log">): Attempt {
     const { run, pipeline, step, state } = order
     const results = resultsBefore(step, order.steps, order.states)
     const resource = withSharedMetadata(order.resource, pipeline, resultsByDriver(order, results))
@@ -114,7 +130,7 @@ export class LocalAttempts {
       workspace: this.#options.workspaceOf(run.runId),
       signal,
       graceMs: this.#options.graceMs,
-      log: (lines) => this.#options.log(run.runId, lines),
+      log,
     }
   }
 
@@ -145,17 +161,19 @@ export class LocalAttempts {
     if (!attempts?.delete(stepId)) return
     if (attempts.size === 0) this.#runs.delete(runId)
     this.#count--
-    if (this.#count === 0) this.#idle?.()
+    if (this.#count > 0) return
+    for (const resolve of this.#idle) resolve()
   }
 
   /** Resolves once there are none, or `timeoutMs` is over; answers whether there are none. */
   async idle(timeoutMs: number): Promise<boolean> {
     if (this.#count > 0) {
       const { promise, resolve } = Promise.withResolvers<void>()
-      this.#idle = resolve
+      this.#idle.add(resolve)
       const timer = setTimeout(resolve, timeoutMs)
       await promise
       clearTimeout(timer)
+      this.#idle.delete(resolve)
     }
     return this.#count === 0
   }
@@ -210,7 +228,12 @@ function withSharedMetadata(
   return { ...resource, metadata }
 }
 
-function limitData(result: DriverResult): DriverResult {
+/** What a step's record has room for. */
+function limited(given: DriverResult): DriverResult {
+  const result =
+    given.message.length <= resultMessageMax
+      ? given
+      : { ...given, message: `${given.message.slice(0, resultMessageMax)}…` }
   if (result.data === undefined) return result
   const bytes = Buffer.byteLength(JSON.stringify(result.data))
   if (bytes <= resultBytesMax) return result

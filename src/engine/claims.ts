@@ -2,8 +2,11 @@ import type { HostRecord } from "../model/host.ts"
 import { hostKey } from "../store/keys.ts"
 import type { Lease, Store } from "../store/store.ts"
 
-/** How long to wait before a lease is asked for again, when the store did not give one. */
+/** How long to wait before the store is asked again, when it did not give a lease. */
 const regrantMs = 500
+/** How often a lease is renewed within its TTL, and how often that is tried when the store did not answer. */
+const renewalsPerTtl = 3
+const retriesPerTtl = 15
 
 export interface HostLeaseOptions {
   readonly store: Store
@@ -18,8 +21,8 @@ export interface HostLeaseOptions {
 }
 
 /**
- * A host's lease: what its claims and its record lie under. It is kept alive every third of its TTL. A host fences
- * itself by its own monotonic clock at two thirds of the TTL after the last renewal was *sent*: others see its claims
+ * A host's lease: what its claims and its record lie under. It is kept alive every third of its TTL, and tried again
+ * soon when the store did not answer, so that a short outage costs no attempt. A host fences itself by its own monotonic clock at two thirds of the TTL after the last renewal was *sent*: others see its claims
  * go at the full TTL at the earliest, so there is never a moment at which two hosts believe they hold one attempt.
  */
 export class HostLease implements AsyncDisposable {
@@ -42,16 +45,22 @@ export class HostLease implements AsyncDisposable {
   /** Resolves with the first lease held and the host's record in the store. Rejects when the store does not answer. */
   async start(): Promise<void> {
     await this.#gain()
+    await this.publish()
   }
 
-  /** Writes the host's record again if it has changed. */
+  /** Writes the host's record again if it has changed. One that could not be written is with the next renewal. */
   async publish(): Promise<void> {
     const lease = this.#lease
     const record = this.#options.describe()
     const value = JSON.stringify(record)
     if (lease === undefined || value === this.#published) return
     this.#published = value
-    await this.#options.store.commit([], [{ type: "put", key: hostKey(record.hostId), value, lease }])
+    try {
+      await this.#options.store.commit([], [{ type: "put", key: hostKey(record.hostId), value, lease }])
+    } catch (error) {
+      if (this.#published === value) this.#published = ""
+      throw error
+    }
   }
 
   /** Gives the lease back: claims and record go at once, and other hosts take over. */
@@ -70,29 +79,32 @@ export class HostLease implements AsyncDisposable {
     if (this.#ended) return await this.#options.store.revoke(lease)
     this.#lease = lease
     this.#published = ""
+    this.#renewLater(renewalsPerTtl)
     this.#fenceAfter(askedAt)
-    this.#renewLater()
-    await this.publish()
     this.#options.onGained()
   }
 
-  #renewLater(): void {
-    this.#renewTimer = setTimeout(() => void this.#renew(), this.#options.ttlMs / 3)
+  #renewLater(timesPerTtl: number): void {
+    clearTimeout(this.#renewTimer)
+    this.#renewTimer = setTimeout(() => void this.#renew(), this.#options.ttlMs / timesPerTtl)
   }
 
   async #renew(): Promise<void> {
     const lease = this.#lease
     if (lease === undefined || this.#ended) return
     const sentAt = performance.now()
+    let timesPerTtl = renewalsPerTtl
     try {
       const alive = await this.#options.store.keepAlive(lease)
       if (this.#lease !== lease) return
       if (!alive) return this.#lose()
       this.#fenceAfter(sentAt)
+      await this.publish()
     } catch (error) {
       this.#options.onError("the host's lease could not be renewed", error)
+      timesPerTtl = retriesPerTtl
     }
-    if (this.#lease === lease && !this.#ended) this.#renewLater()
+    if (this.#lease === lease && !this.#ended) this.#renewLater(timesPerTtl)
   }
 
   #fenceAfter(renewedAt: number): void {
@@ -117,12 +129,16 @@ export class HostLease implements AsyncDisposable {
     while (!this.#ended) {
       try {
         await this.#options.store.revoke(lost)
-        if (!this.#ended) await this.#gain()
-        return
+        if (this.#ended) return
+        await this.#gain()
+        break
       } catch (error) {
         this.#options.onError("the host has no lease", error)
         await Bun.sleep(regrantMs)
       }
     }
+    await this.publish().catch((error: unknown) =>
+      this.#options.onError("the host's record could not be written", error),
+    )
   }
 }

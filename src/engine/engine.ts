@@ -57,12 +57,15 @@ export class Engine implements AsyncDisposable {
   readonly #runs = new Map<string, ObservedRun>()
   readonly #queue: RunQueue
   readonly #starved = new Set<string>()
+  /** Runs to look at again when the watch has shown their newest header. */
+  readonly #behind = new Set<string>()
   /** Runs that have ended and are kept until the watch has passed their end, lest old news bring them back. */
   readonly #ended = new Map<string, Revision>()
   readonly #stop = new AbortController()
   #watched: Revision = 0
   #starting = 0
   #draining = false
+  #attemptsEnded: Promise<boolean> | undefined
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -99,6 +102,7 @@ export class Engine implements AsyncDisposable {
    * with a `ConveyorError` when the store does not answer.
    */
   async start(): Promise<void> {
+    this.#options.drivers.onChange(() => this.#onDrivers())
     await this.#lease.start()
     const { signal } = this.#stop
     const onError = (cause: unknown) => this.#log.error({ err: cause }, "the watch failed; it is begun again")
@@ -119,27 +123,30 @@ export class Engine implements AsyncDisposable {
       onListing: (listing) => this.#onActive(listing),
       onChanges: (changes, revision) => this.#onRuns(changes, revision),
     })
-    this.#options.drivers.onChange(() => this.#onDrivers())
   }
 
   /** No attempt starts any more; resolves when those that run have ended, or `graceMs` is over: then they are ended. */
   async drain(graceMs: number): Promise<void> {
     this.#draining = true
-    if (await this.#attempts.idle(graceMs)) return
-    this.#attempts.close("ended: the host is stopping")
-    await this.#attempts.idle(this.#options.graceMs + settleMsMax)
+    if (!(await this.#attempts.idle(graceMs))) await this.#endAttempts()
   }
 
   /** Ends what still runs, gives its claims back and stops looking. Runs go on elsewhere, or at the next start. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#draining = true
-    this.#attempts.close("ended: the host is stopping")
-    await this.#attempts.idle(this.#options.graceMs + settleMsMax)
+    await this.#endAttempts()
     this.#stop.abort()
     this.#queue[Symbol.dispose]()
     await this.#lease[Symbol.asyncDispose]().catch((error: unknown) =>
       this.#log.warn({ err: error }, "the lease could not be given back; it ends by itself"),
     )
+  }
+
+  /** Waits once, however often it is called: with the store away, claims cannot be given back. */
+  #endAttempts(): Promise<boolean> {
+    this.#attempts.close("ended: the host is stopping")
+    this.#attemptsEnded ??= this.#attempts.idle(this.#options.graceMs + settleMsMax)
+    return this.#attemptsEnded
   }
 
   #onActive({ entries, revision }: Listing): void {
@@ -148,7 +155,7 @@ export class Engine implements AsyncDisposable {
     for (const entry of entries) known.add(entry.key.slice(prefixes.activeRuns.length))
     // What is known here and not active there is over, and the news of it was lost: reading it tells.
     for (const runId of known) {
-      this.#track(runId, { complete: false }).complete = false
+      this.#track(runId, { complete: false }).missedNews()
       this.#queue.wake(runId)
     }
   }
@@ -161,6 +168,11 @@ export class Engine implements AsyncDisposable {
       if (run?.observe(key, change)) this.#queue.wake(key.runId)
     }
     this.#watched = revision
+    for (const runId of this.#behind) {
+      if ((this.#runs.get(runId)?.headerRevision ?? 0) > revision) continue
+      this.#behind.delete(runId)
+      this.#queue.wake(runId)
+    }
     for (const [runId, endedAt] of this.#ended) {
       if (endedAt > revision) continue
       this.#ended.delete(runId)
@@ -192,7 +204,7 @@ export class Engine implements AsyncDisposable {
   #onLeaseLost(): void {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
-    for (const run of this.#runs.values()) run.complete = false
+    for (const run of this.#runs.values()) run.missedNews()
   }
 
   #track(runId: string, options: { complete: boolean }): ObservedRun {
@@ -212,13 +224,14 @@ export class Engine implements AsyncDisposable {
     if (run === undefined) return this.#admitStarved()
     try {
       await this.#advance(run)
+      this.#admitStarved()
     } catch (error) {
-      run.complete = false
+      run.missedNews()
+      // Its alarm looks at it again. Whoever else waits for a slot is not asked now, when the store may be away.
+      this.#starved.delete(runId)
       if (this.#stop.signal.aborted) return
       this.#log.error({ err: error, runId }, `the run is looked at again: ${messageOf(error)}`)
       this.#queue.wakeAt(runId, performance.now() + retryMs)
-    } finally {
-      this.#admitStarved()
     }
   }
 
@@ -228,11 +241,13 @@ export class Engine implements AsyncDisposable {
     // Without a lease nothing may be claimed, launched or written; with the next one every run is looked at again.
     while (!this.#stop.signal.aborted && this.#lease.current !== undefined) {
       const missing = await this.#records.complete(run)
+      if (!run.complete) continue
       if (run.header === undefined) return this.#drop(run.runId)
       const observed = this.#observed(run, run.header, missing)
-      const { transitions, effects, wakeAtMs, starved } = plan(observed, clock())
+      const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
       for (const effect of effects) this.#perform(run, run.header, effect)
       if (starved) this.#starved.add(run.runId)
+      if (behind) this.#behind.add(run.runId)
       this.#queue.wakeAt(run.runId, wakeAtMs)
       if (transitions.length === 0) {
         if (isEnded(run.header.status)) this.#endTracking(run)
@@ -240,7 +255,7 @@ export class Engine implements AsyncDisposable {
       } else if (await this.#commit(run, transitions)) {
         conflicts = 0
       } else {
-        run.complete = false
+        run.missedNews()
         if (conflicts > 0) await Bun.sleep(Math.min(2 ** conflicts, conflictBackoffMsMax))
         conflicts++
       }
@@ -352,6 +367,7 @@ export class Engine implements AsyncDisposable {
   #endTracking(run: ObservedRun): void {
     if (this.#attempts.of(run.runId).size > 0) return
     this.#queue.silence(run.runId)
+    this.#starved.delete(run.runId)
     if (this.#watched >= run.headerRevision) this.#runs.delete(run.runId)
     else this.#ended.set(run.runId, run.headerRevision)
   }

@@ -25,14 +25,26 @@ export class ObservedRun {
   /** Fixed for the life of a run, so read once, when they are first needed. */
   pipeline: Pipeline | undefined
   resource: Resource | undefined
-  /** Are all records of the run here? False until they are read, and again when news were missed. */
-  complete: boolean
+  #complete: boolean
+  /** How often news were missed. */
+  #misses = 0
   /** The revision each key was last seen to change at, deletions included. */
   readonly #seenAt = new Map<string, Revision>()
 
   constructor(runId: string, options: { complete: boolean }) {
     this.runId = runId
-    this.complete = options.complete
+    this.#complete = options.complete
+  }
+
+  /** Are all records of the run here? False until they are read, and again when news were missed. */
+  get complete(): boolean {
+    return this.#complete
+  }
+
+  /** News of the run may have been missed: it has to be read again, also when it is being read at this moment. */
+  missedNews(): void {
+    this.#complete = false
+    this.#misses++
   }
 
   /** Takes one change in; `key` is its key, parsed. Answers whether it was news. */
@@ -98,8 +110,12 @@ export class ObservedRun {
     return this.#seenAt.get(runKey(this.runId)) ?? 0
   }
 
-  /** Reads all records of the run from the store. What is gone there is gone here, unless it is newer here. */
+  /**
+   * Reads all records of the run from the store. What is gone there is gone here, unless it is newer here. News that
+   * are missed meanwhile may be newer than what was read: then the run is not complete afterwards.
+   */
   async read(store: Store): Promise<void> {
+    const misses = this.#misses
     const header = await store.get(runKey(this.runId))
     if (header !== undefined)
       this.observe({ type: "header", runId: this.runId }, { type: "put", entry: header })
@@ -111,7 +127,7 @@ export class ObservedRun {
         if (!present.has(key)) this.#observeKey({ type: "delete", key, modRevision: revision })
       }
     }
-    this.complete = true
+    this.#complete = this.#misses === misses
   }
 
   #observeKey(change: Change): void {

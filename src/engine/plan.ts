@@ -84,6 +84,8 @@ export interface Plan {
   readonly wakeAtMs: number
   /** A step could start but for the lack of a slot. */
   readonly starved: boolean
+  /** The run could end but for the watch, which has not shown its newest header yet: look again when it has. */
+  readonly behind: boolean
 }
 
 /** Decides, from what is observed and nothing else, what this host does next about one run. Pure. */
@@ -105,6 +107,7 @@ class Planning {
   #run: Run
   #wakeAtMs = Number.POSITIVE_INFINITY
   #starved = false
+  #behind = false
   #slotsTaken = 0
 
   constructor(observed: Observed, now: Now) {
@@ -120,6 +123,7 @@ class Planning {
       effects: this.#effects,
       wakeAtMs: this.#wakeAtMs,
       starved: this.#starved,
+      behind: this.#behind,
     }
   }
 
@@ -303,6 +307,7 @@ class Planning {
   #conclude(verdict: Verdict, { quiet, frontier }: { quiet: boolean; frontier: boolean }): void {
     if (this.#isStopping()) {
       if (quiet && this.#observed.caughtUp) this.#end(verdict)
+      this.#behind = quiet && !this.#observed.caughtUp
     } else if (quiet && !frontier) {
       this.#end(verdict)
     } else if (this.#run.status === "running") {

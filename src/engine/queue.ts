@@ -1,3 +1,6 @@
+/** The longest a timer takes: one that is set for later rings at once. */
+const timerMsMax = 2 ** 31 - 1
+
 export interface RunQueueOptions {
   /** Runs worked on at the same moment; the others wait in the order they were woken. */
   readonly parallelMax: number
@@ -26,7 +29,10 @@ export class RunQueue implements Disposable {
     this.#workOff()
   }
 
-  /** Has it looked at at this moment of the monotonic clock, or earlier: of several moments the first stands. */
+  /**
+   * Has it looked at at this moment of the monotonic clock, or earlier: of several moments the first stands. A look may
+   * come early, when the moment is further away than a timer can be set.
+   */
   wakeAt(runId: string, atMs: number): void {
     const alarm = this.#alarms.get(runId)
     if (this.#stopped || atMs === Number.POSITIVE_INFINITY || (alarm !== undefined && alarm.atMs <= atMs))
@@ -36,7 +42,8 @@ export class RunQueue implements Disposable {
       this.#alarms.delete(runId)
       this.wake(runId)
     }
-    this.#alarms.set(runId, { atMs, timer: setTimeout(ring, Math.max(0, atMs - performance.now())) })
+    const leftMs = Math.min(Math.max(0, atMs - performance.now()), timerMsMax)
+    this.#alarms.set(runId, { atMs, timer: setTimeout(ring, leftMs) })
   }
 
   /** Takes back what {@link wakeAt} was told of this run. */

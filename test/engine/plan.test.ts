@@ -83,7 +83,7 @@ function planOf(situation: Situation): Plan {
 }
 
 /** A plan in one line of words, for tables. */
-function said({ transitions, effects, starved }: Plan): string[] {
+function said({ transitions, effects, starved, behind }: Plan): string[] {
   return [
     ...transitions.map((transition) => {
       switch (transition.type) {
@@ -119,6 +119,7 @@ function said({ transitions, effects, starved }: Plan): string[] {
       }
     }),
     ...(starved ? ["starved"] : []),
+    ...(behind ? ["behind"] : []),
   ]
 }
 
@@ -199,14 +200,14 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     ['run failed: step "build" failed'],
   ],
   [
-    "a stopping run does not end on old news",
+    "a stopping run does not end on old news, and says that it waits for the watch",
     {
       run: { ...running, stopping: failing },
       steps: fork,
       states: { left: done("failed") },
       caughtUp: false,
     },
-    [],
+    ["behind"],
   ],
   [
     "a stopping run aborts what runs here",
