@@ -27,14 +27,17 @@ export async function readJson(request: Request): Promise<unknown> {
   }
 }
 
-/** The body read with a schema; unknown fields are dropped. `defaults` are for fields the path already names. */
+/**
+ * The body read with a schema; unknown fields are dropped, and one that is null counts as one that is not there, as
+ * older clients send them. `defaults` are for fields the path already names.
+ */
 export async function readBody<Schema extends v.GenericSchema>(
   request: Request,
   schema: Schema,
   defaults: Readonly<Record<string, string>> = {},
 ): Promise<v.InferOutput<Schema>> {
   const body = await readJson(request)
-  if (isPlainObject(body)) return parseAs(schema, { ...defaults, ...body })
+  if (isPlainObject(body)) return parseAs(schema, { ...defaults, ...withoutNulls(body) })
   throw new ConveyorError("INVALID", "The body does not validate", {
     faults: [{ message: "Expected an object", path: "" }],
   })
@@ -102,6 +105,10 @@ function tooLarge(): ConveyorError {
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+function withoutNulls(body: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
 }
 
 function faultOf(issue: v.BaseIssue<unknown>): Fault {

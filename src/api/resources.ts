@@ -1,4 +1,5 @@
 import * as v from "valibot"
+import { ConveyorError } from "../errors.ts"
 import { nearestName } from "../model/nearest.ts"
 import { type Resource, resourceSourceSchema } from "../model/resource.ts"
 import { definitionKey, prefixes, resourceKey, resourcesPrefix, resourceVersionKey } from "../store/keys.ts"
@@ -161,13 +162,15 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
         const type = nameParameter(params["type"], "resource definition")
         const name = nameParameter(params["name"], type)
         const wanted = params["version"] ?? ""
-        if (!/^[1-9]\d{0,9}$/.test(wanted)) throw notFound(`version of "${name}"`, wanted)
+        const versionNotFound = (version: string) =>
+          new ConveyorError("NOT_FOUND", `The ${type} "${name}" has no version ${JSON.stringify(version)}`)
+        if (!/^[1-9]\d{0,9}$/.test(wanted)) throw versionNotFound(wanted)
         const version = Number(wanted)
         const newest = await store.get(resourceKey(type, name))
         const resource = newest === undefined ? undefined : parseResource(newest)
         if (resource?.version === version) return Response.json(resource)
         const kept = await store.get(resourceVersionKey(type, name, version))
-        if (kept === undefined) throw notFound(`version of "${name}"`, wanted)
+        if (kept === undefined) throw versionNotFound(wanted)
         return Response.json(parseResource(kept))
       },
     },

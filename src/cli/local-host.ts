@@ -4,6 +4,7 @@ import { basename, join } from "node:path"
 import { type Flags, loadConfig } from "../config.ts"
 import { ConveyorError, messageOf } from "../errors.ts"
 import { type Host, startHost } from "../host.ts"
+import { describeFault } from "../model/fault.ts"
 import { processLog } from "./process-log.ts"
 import type { RunPlaces } from "./run-output.ts"
 
@@ -26,7 +27,7 @@ export async function startLocalHost(options: {
   const pipelines =
     options.file === undefined ? settings.pipelines : await folderOf(options.file, settings.data)
   // What is wrong with a file is said by the error that is thrown, and not a second time here.
-  const log = processLog(options.file === undefined ? settings.logLevel : "silent")
+  const log = processLog(options.file === undefined ? settings.logLevel : "silent", { plain: true })
   const host = await startHost(
     {
       ...settings,
@@ -37,12 +38,16 @@ export async function startLocalHost(options: {
     },
     { log },
   )
-  const faults = host.loaded.faults.filter((fault) => fault.severity !== "warning")
-  if (options.file !== undefined && faults.length > 0) {
-    await host.stop()
-    throw new ConveyorError("INVALID", `${options.file} cannot be run`, { faults })
+  if (options.file !== undefined) {
+    const name = basename(options.file)
+    const faults = host.loaded.faults.filter((fault) => fault.file === name && fault.severity !== "warning")
+    if (faults.length > 0) {
+      await host.stop()
+      throw new ConveyorError("INVALID", `${options.file} cannot be run`, { faults })
+    }
+    log.level = settings.logLevel
+    for (const fault of host.loaded.faults) log.error(describeFault(fault))
   }
-  log.level = settings.logLevel
   const places = (runId: string): RunPlaces => ({
     workspace: join(settings.data, "workspaces", runId),
     log: join(settings.data, "logs", `${runId}.jsonl`),

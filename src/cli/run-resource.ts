@@ -27,7 +27,10 @@ export async function buildResource(input: {
   }
 }
 
-/** `a.b=value`: the value is JSON where it parses as JSON, else the text as it stands. */
+/**
+ * `a.b=value`: the value is JSON where it parses as JSON, else the text as it stands. A number that JSON writes in
+ * another way is a text: the version `1.10` is not 1.1, and a long id keeps all its digits.
+ */
 function setField(spec: Json, assignment: string): Json {
   const equals = assignment.indexOf("=")
   const path = assignment.slice(0, equals).split(".")
@@ -45,7 +48,8 @@ function withField(target: Json, [first, ...rest]: readonly string[], value: Jso
 
 function readValue(text: string): Json {
   try {
-    return JSON.parse(text) as Json
+    const value = JSON.parse(text) as Json
+    return typeof value === "number" && String(value) !== text ? text : value
   } catch {
     return text
   }

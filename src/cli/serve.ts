@@ -9,12 +9,13 @@ import { watchSignals } from "./signals.ts"
 /**
  * Runs a host until a signal. The first SIGTERM or SIGINT drains it and the answer is 0; a second one stops it at
  * once and the answer is 128 plus the signal's number. What it loaded and where it listens goes to stdout, the
- * process's log to stderr.
+ * process's log to stderr: as JSON, unless that is a terminal.
  */
 export async function serve(flags: Flags): Promise<number> {
   using signals = watchSignals()
   const config = await loadConfig({ flags, env: process.env, cwd: process.cwd() })
-  await using host = await startHost(config, { log: processLog(config.logLevel) })
+  const log = processLog(config.logLevel, { plain: process.stderr.isTTY === true })
+  await using host = await startHost(config, { log })
   process.stdout.write(startMessage(config, host))
 
   await signals.next()

@@ -35,10 +35,11 @@ describe("pipelines", () => {
       created_at: "x",
       description: "d",
       version: "v1",
+      metadata: null,
     }
     const { status, body } = await rig.send("POST", "/pipelines", older)
     expect(status).toBe(201)
-    expect(body).toMatchObject({ name: "older", description: "d", version: "v1" })
+    expect(body).toMatchObject({ name: "older", description: "d", version: "v1", metadata: {} })
   })
 
   test("a name is taken once, and the definition must be there", async () => {

@@ -36,6 +36,16 @@ describe("the resource of a run", () => {
     expect((await from('{"port": 1, "spec": 2}'))["spec"]).toEqual({ port: 1, spec: 2 })
   })
 
+  test("keeps a number as it was typed where JSON would write another one", async () => {
+    const set = ["version=1.10", "exact=1.0", "id=12345678901234567890", "count=10"]
+    expect((await buildResource({ ...made, set }))["spec"]).toEqual({
+      version: "1.10",
+      exact: "1.0",
+      id: "12345678901234567890",
+      count: 10,
+    })
+  })
+
   test("has what was set over what was in the file, as JSON where it is JSON", async () => {
     const set = ["image.tag=1.2", "image.name=web", "port=81", "tls=true", "list=[1,2]", "text=a=b", "none="]
     expect((await from("port: 80\nimage: { tag: old, keep: yes please }\n", set))["spec"]).toEqual({
