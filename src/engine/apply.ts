@@ -8,8 +8,8 @@ import {
   type Revision,
   type Write,
 } from "../store/store.ts"
+import type { Transition } from "./decision.ts"
 import type { ObservedRun } from "./observe.ts"
-import type { Transition } from "./plan.ts"
 
 /** Transitions as one commit: the first `taken` of a plan's, as many as one commit may hold. */
 export interface TransitionCommit {

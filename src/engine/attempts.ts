@@ -7,7 +7,7 @@ import type { UnwrittenLogLine } from "../model/log.ts"
 import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
 import type { Run, StepState } from "../model/run.ts"
-import type { LocalAttempt } from "./plan.ts"
+import type { LocalAttempt } from "./decision.ts"
 
 /** The largest `data` of a driver result, in bytes of JSON. Larger things belong into the workspace. */
 export const resultBytesMax = 1_000_000

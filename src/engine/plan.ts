@@ -1,92 +1,8 @@
 import type { DriverResult } from "../model/driver.ts"
 import { formatDuration } from "../model/duration.ts"
 import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
-import { type Claim, isEnded, type Run, type StepState, type Verdict, type WaitingFor } from "../model/run.ts"
-
-/**
- * All that a decision about one run may depend on. Steps without a state are pending. What is observed may be older
- * than the store: every transition is guarded by the revisions it was planned on, so a decision made on old news
- * conflicts instead of doing harm.
- */
-export interface Observed {
-  readonly run: Run
-  /** The steps of the run's pipeline revision; of no account for a run without a pipeline. */
-  readonly steps: readonly PipelineStep[]
-  /** What the run refers to and the store does not hold, as the message of its failure. */
-  readonly missing?: string
-  readonly states: ReadonlyMap<string, StepState>
-  readonly claims: ReadonlyMap<string, Claim>
-  /** Has the watch delivered everything up to the newest header? Then no start can be on its way to us. */
-  readonly caughtUp: boolean
-  /** The attempts this host is running, or has run and not written down yet, by step id. */
-  readonly local: ReadonlyMap<string, LocalAttempt>
-  readonly host: HostView
-}
-
-/** An attempt on this host. `outcome` is there once the driver and all its processes have ended. */
-export interface LocalAttempt {
-  readonly attempt: number
-  /** When its timeout is over, on the monotonic clock. */
-  readonly deadlineMs: number
-  readonly aborted?: "timeout" | "cancelled" | "shutdown" | "fenced"
-  readonly outcome?: DriverResult
-}
-
-/** What this host knows of drivers, and how much it may still take on. */
-export interface HostView {
-  readonly hostId: string
-  /** How many more attempts may start here now. */
-  readonly slots: number
-  /** The hash of the driver that serves here under this name. */
-  hashOf(driver: string): string | undefined
-  /** Does any other live host have it? */
-  elsewhere(driver: string): boolean
-  /** Names of the drivers, on any live host, that reconcile this kind when no pipeline is named; ordered. */
-  listening(kind: string): readonly string[]
-}
-
-/** One moment on both clocks: the wall's for what is written down, the monotonic one for what is measured here. */
-export interface Now {
-  readonly wallMs: number
-  readonly monotonicMs: number
-}
-
-/** A change of the run's records. Each is written by one guarded commit, alone or with others of the same plan. */
-export type Transition =
-  | { readonly type: "header"; readonly run: Run }
-  | { readonly type: "start"; readonly stepId: string; readonly state: StepState & { status: "running" } }
-  /** Ends an attempt: fenced by its claim, which goes with it. */
-  | { readonly type: "settle"; readonly stepId: string; readonly state: StepState }
-  | { readonly type: "wait"; readonly stepId: string; readonly state: StepState & { status: "waiting" } }
-  /** Gives the claim back without a result: the attempt was ended by this host's own doing. */
-  | { readonly type: "release"; readonly stepId: string }
-
-/** Something this host does that no record changes by. */
-export type Effect =
-  | { readonly type: "launch"; readonly stepId: string; readonly attempt: number }
-  | {
-      readonly type: "abort"
-      readonly stepId: string
-      readonly reason: "timeout" | "cancelled" | "fenced"
-      readonly message: string
-    }
-  /** Forget an attempt that is over and that another host or attempt has replaced. */
-  | { readonly type: "discard"; readonly stepId: string }
-
-/**
- * What to do now. `transitions` are in an order in which every prefix is valid by itself, so that a plan larger than a
- * commit can be cut anywhere and planned anew.
- */
-export interface Plan {
-  readonly transitions: readonly Transition[]
-  readonly effects: readonly Effect[]
-  /** Look again then (monotonic), also when nothing was observed in between. */
-  readonly wakeAtMs: number
-  /** A step could start but for the lack of a slot. */
-  readonly starved: boolean
-  /** The run could end but for the watch, which has not shown its newest header yet: look again when it has. */
-  readonly behind: boolean
-}
+import { isEnded, type Run, type StepState, type Verdict, type WaitingFor } from "../model/run.ts"
+import type { Effect, LocalAttempt, Now, Observed, Plan, Transition } from "./decision.ts"
 
 /** Decides, from what is observed and nothing else, what this host does next about one run. Pure. */
 export function plan(observed: Observed, now: Now): Plan {
@@ -94,6 +10,17 @@ export function plan(observed: Observed, now: Now): Plan {
   planning.reconcileLocalAttempts()
   if (!isEnded(observed.run.status)) planning.moveOn()
   return planning.result()
+}
+
+/** The steps of a run by what can be done about them, in the pipeline's order. */
+interface Census {
+  readonly steps: readonly PipelineStep[]
+  readonly orphans: readonly PipelineStep[]
+  readonly running: readonly PipelineStep[]
+  readonly ready: readonly PipelineStep[]
+  /** The first that failed. */
+  readonly failed: string | undefined
+  readonly allEnded: boolean
 }
 
 /** One planning: the decisions so far, laid over what is observed, so that later ones see them. */
@@ -202,11 +129,9 @@ class Planning {
       return
     }
     const steps = this.#stepsOfRun()
-    const orphans = steps.filter((step) => this.#isOrphan(step.id))
-    if (this.#isStopping()) for (const step of steps) this.#settleIfUnattended(step.id)
-    const running = steps.filter((step) => this.#stateOf(step.id)?.status === "running")
-    const ready = steps.filter((step) => this.#isReady(step))
-    const verdict = this.#judge(steps)
+    const census = this.#count(steps)
+    const { orphans, running, ready } = census
+    const verdict = this.#judge(census)
     if (verdict !== undefined) {
       this.#conclude(verdict, { quiet: running.length === 0, frontier: ready.length > 0 })
       return
@@ -214,6 +139,32 @@ class Planning {
     for (const step of running) this.#launchIfClaimed(step.id)
     for (const step of orphans) this.#start(step)
     for (const step of ready) this.#start(step)
+  }
+
+  /** Where the steps are, in one pass: a plan is made for every transition, of a run of 5,000 steps too. */
+  #count(steps: readonly PipelineStep[]): Census {
+    const orphans: PipelineStep[] = []
+    const running: PipelineStep[] = []
+    const ready: PipelineStep[] = []
+    const stopping = this.#isStopping()
+    let failed: string | undefined
+    let ended = 0
+    for (const step of steps) {
+      if (this.#stateOf(step.id)?.status === "running") {
+        if (this.#isOrphan(step.id)) orphans.push(step)
+        if (stopping) this.#settleIfUnattended(step.id)
+      }
+      const state = this.#stateOf(step.id)
+      if (state === undefined || state.status === "waiting") {
+        if (this.#isReady(step)) ready.push(step)
+      } else if (state.status === "running") {
+        running.push(step)
+      } else {
+        ended++
+        if (state.status === "failed") failed ??= step.id
+      }
+    }
+    return { steps, orphans, running, ready, failed, allEnded: ended === steps.length }
   }
 
   /** Without a pipeline the steps are written down at the first look: one for each driver that listens. */
@@ -265,31 +216,22 @@ class Planning {
     })
   }
 
+  /** May a step that is pending or waiting start? */
   #isReady(step: PipelineStep): boolean {
-    const state = this.#stateOf(step.id)
-    if (state !== undefined && state.status !== "waiting") return false
     return step.needs.every((need) => this.#stateOf(need)?.status === "succeeded")
   }
 
   /** How a run with all its steps behind it, or a failed one, ends; undefined while that is open. */
-  #judge(steps: readonly PipelineStep[]): Verdict | undefined {
+  #judge({ steps, failed, allEnded }: Census): Verdict | undefined {
     const run = this.#run
     if (run.status === "running" && run.stopping !== undefined) return run.stopping
     if (run.cancelRequestedAt !== undefined) return { status: "cancelled", message: "cancelled on request" }
-    const failed = steps.find((step) => this.#stateOf(step.id)?.status === "failed")
-    if (failed !== undefined && (run.pipeline !== undefined || this.#allEnded(steps))) {
-      return { status: "failed", message: this.#failureOf(failed.id) }
+    if (failed !== undefined && (run.pipeline !== undefined || allEnded)) {
+      return { status: "failed", message: this.#failureOf(failed) }
     }
-    if (!this.#allEnded(steps)) return undefined
+    if (!allEnded) return undefined
     const nobody = steps.length === 0 ? `no driver listens for "${run.resource.type}"` : ""
     return { status: "succeeded", message: nobody }
-  }
-
-  #allEnded(steps: readonly PipelineStep[]): boolean {
-    return steps.every((step) => {
-      const status = this.#stateOf(step.id)?.status
-      return status === "succeeded" || status === "failed" || status === "cancelled"
-    })
   }
 
   #failureOf(stepId: string): string {

@@ -1,6 +1,7 @@
 import { commitOf, takeIn } from "../../src/engine/apply.ts"
+import type { LocalAttempt } from "../../src/engine/decision.ts"
 import { ObservedRun } from "../../src/engine/observe.ts"
-import { type LocalAttempt, plan } from "../../src/engine/plan.ts"
+import { plan } from "../../src/engine/plan.ts"
 import { type Pipeline, resolvePipeline } from "../../src/model/pipeline.ts"
 import type { Resource } from "../../src/model/resource.ts"
 import { isEnded, type Run } from "../../src/model/run.ts"

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { type HostView, type LocalAttempt, type Observed, type Plan, plan } from "../../src/engine/plan.ts"
+import type { HostView, LocalAttempt, Observed, Plan } from "../../src/engine/decision.ts"
+import { plan } from "../../src/engine/plan.ts"
 import type { PipelineStep } from "../../src/model/pipeline.ts"
 import type { Claim, Run, StepState } from "../../src/model/run.ts"
 

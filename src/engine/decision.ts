@@ -1,0 +1,90 @@
+import type { DriverResult } from "../model/driver.ts"
+import type { PipelineStep } from "../model/pipeline.ts"
+import type { Claim, Run, StepState } from "../model/run.ts"
+
+/* What `plan` decides on, and what it decides. */
+
+/**
+ * All that a decision about one run may depend on. Steps without a state are pending. What is observed may be older
+ * than the store: every transition is guarded by the revisions it was planned on, so a decision made on old news
+ * conflicts instead of doing harm.
+ */
+export interface Observed {
+  readonly run: Run
+  /** The steps of the run's pipeline revision; of no account for a run without a pipeline. */
+  readonly steps: readonly PipelineStep[]
+  /** What the run refers to and the store does not hold, as the message of its failure. */
+  readonly missing?: string
+  readonly states: ReadonlyMap<string, StepState>
+  readonly claims: ReadonlyMap<string, Claim>
+  /** Has the watch delivered everything up to the newest header? Then no start can be on its way to us. */
+  readonly caughtUp: boolean
+  /** The attempts this host is running, or has run and not written down yet, by step id. */
+  readonly local: ReadonlyMap<string, LocalAttempt>
+  readonly host: HostView
+}
+
+/** An attempt on this host. `outcome` is there once the driver and all its processes have ended. */
+export interface LocalAttempt {
+  readonly attempt: number
+  /** When its timeout is over, on the monotonic clock. */
+  readonly deadlineMs: number
+  readonly aborted?: "timeout" | "cancelled" | "shutdown" | "fenced"
+  readonly outcome?: DriverResult
+}
+
+/** What this host knows of drivers, and how much it may still take on. */
+export interface HostView {
+  readonly hostId: string
+  /** How many more attempts may start here now. */
+  readonly slots: number
+  /** The hash of the driver that serves here under this name. */
+  hashOf(driver: string): string | undefined
+  /** Does any other live host have it? */
+  elsewhere(driver: string): boolean
+  /** Names of the drivers, on any live host, that reconcile this kind when no pipeline is named; ordered. */
+  listening(kind: string): readonly string[]
+}
+
+/** One moment on both clocks: the wall's for what is written down, the monotonic one for what is measured here. */
+export interface Now {
+  readonly wallMs: number
+  readonly monotonicMs: number
+}
+
+/** A change of the run's records. Each is written by one guarded commit, alone or with others of the same plan. */
+export type Transition =
+  | { readonly type: "header"; readonly run: Run }
+  | { readonly type: "start"; readonly stepId: string; readonly state: StepState & { status: "running" } }
+  /** Ends an attempt: fenced by its claim, which goes with it. */
+  | { readonly type: "settle"; readonly stepId: string; readonly state: StepState }
+  | { readonly type: "wait"; readonly stepId: string; readonly state: StepState & { status: "waiting" } }
+  /** Gives the claim back without a result: the attempt was ended by this host's own doing. */
+  | { readonly type: "release"; readonly stepId: string }
+
+/** Something this host does that no record changes by. */
+export type Effect =
+  | { readonly type: "launch"; readonly stepId: string; readonly attempt: number }
+  | {
+      readonly type: "abort"
+      readonly stepId: string
+      readonly reason: "timeout" | "cancelled" | "fenced"
+      readonly message: string
+    }
+  /** Forget an attempt that is over and that another host or attempt has replaced. */
+  | { readonly type: "discard"; readonly stepId: string }
+
+/**
+ * What to do now. `transitions` are in an order in which every prefix is valid by itself, so that a plan larger than a
+ * commit can be cut anywhere and planned anew.
+ */
+export interface Plan {
+  readonly transitions: readonly Transition[]
+  readonly effects: readonly Effect[]
+  /** Look again then (monotonic), also when nothing was observed in between. */
+  readonly wakeAtMs: number
+  /** A step could start but for the lack of a slot. */
+  readonly starved: boolean
+  /** The run could end but for the watch, which has not shown its newest header yet: look again when it has. */
+  readonly behind: boolean
+}
