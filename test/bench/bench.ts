@@ -20,6 +20,7 @@ import { tableOf } from "./table.ts"
 /** Measurements that share one host, in this order. */
 const onHost: readonly MeasurementName[] = ["load", "alone", "reload", "logs"]
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1))
 const options = readOptions(process.argv.slice(2))
 if (options === undefined) process.stdout.write(usage)
 else print(await bench(options), options)
@@ -49,6 +50,8 @@ async function measureStore(
   { executable, options: { only, runs } }: { readonly executable: string; readonly options: BenchOptions },
 ): Promise<Values> {
   await using etcd = name === "etcd" ? await startEtcd() : undefined
+  const endEtcd = () => void etcd?.kill()
+  process.once("exit", endEtcd)
   const hostOptions = (): HostOptions => ({
     executable,
     ...(etcd === undefined
@@ -67,6 +70,7 @@ async function measureStore(
   if (only.has("floors")) {
     values.push(etcd === undefined ? await measureSqliteFloors() : await measureEtcdFloors(etcd.endpoint))
   }
+  process.off("exit", endEtcd)
   return Object.assign({}, ...values)
 }
 

@@ -35,8 +35,12 @@ export async function startHostProcess(options: HostOptions): Promise<HostProces
     env: { PATH: "/usr/bin:/bin" },
     stdio: ["ignore", "pipe", "inherit"],
   })
+  // Also when the bench is interrupted, which unwinds no scope.
+  const kill = () => child.kill("SIGKILL")
+  process.once("exit", kill)
   scope.defer(async () => {
-    child.kill("SIGKILL")
+    process.off("exit", kill)
+    kill()
     await child.exited
   })
   const url = await readUrl(child.stdout)

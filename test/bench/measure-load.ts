@@ -1,5 +1,6 @@
 import type { HostProcess } from "./host-process.ts"
 import { type LoadResult, runLoad } from "./load.ts"
+import { idleMemory } from "./measure-ready.ts"
 import type { Values } from "./metrics.ts"
 import { residentMegabytes } from "./process-usage.ts"
 import { percentile } from "./statistics.ts"
@@ -10,15 +11,11 @@ export const inFlight = 64
 /** Runs before the clock starts: code that runs for the first time is slower than a host that has been up. */
 const warmUpRuns = 200
 const aloneRuns = 300
-/** A host that has just started still frees what it needed for that. */
-const settleMs = 1_000
-
 const pipeline = noopPipeline.name
 
 /** Many runs in flight, and the host's memory before and after. The host must be a new one. */
 export async function measureLoad(host: HostProcess, runs: number): Promise<Values> {
-  await Bun.sleep(settleMs)
-  const idleMegabytes = await residentMegabytes(host.pid)
+  const idleMegabytes = await idleMemory(host)
   await warmUp(host)
   const load = await runLoad({ host, pipeline, runs, inFlight })
   const loadedMegabytes = await residentMegabytes(host.pid)
