@@ -188,7 +188,7 @@ function resultsBefore(
   states: ReadonlyMap<string, StepState>,
 ): Record<string, DriverResult> {
   if (step.needs.length === 0) return {}
-  const byId = new Map(steps.map((other) => [other.id, other]))
+  const byId = indexOf(steps)
   const results: Record<string, DriverResult> = {}
   const left = [...step.needs]
   for (let id = left.pop(); id !== undefined; id = left.pop()) {
@@ -201,9 +201,21 @@ function resultsBefore(
   return results
 }
 
+/** Steps by id, made once for the steps of each pipeline in memory. */
+const indexes = new WeakMap<readonly PipelineStep[], ReadonlyMap<string, PipelineStep>>()
+
+function indexOf(steps: readonly PipelineStep[]): ReadonlyMap<string, PipelineStep> {
+  const known = indexes.get(steps)
+  if (known !== undefined) return known
+  const made = new Map(steps.map((step) => [step.id, step]))
+  indexes.set(steps, made)
+  return made
+}
+
 /** The same results by driver, in the pipeline's order: where a driver stands twice, its later step's result. */
 function resultsByDriver(order: AttemptOrder, results: Attempt["results"]): Map<string, DriverResult> {
   const byDriver = new Map<string, DriverResult>()
+  if (Object.keys(results).length === 0) return byDriver
   for (const step of order.steps) {
     const result = results[step.id]
     if (result !== undefined) byDriver.set(step.driver, result)

@@ -1,6 +1,6 @@
 import type { Logger } from "pino"
 import type { DriverHost } from "../drivers/driver-host.ts"
-import { messageOf } from "../errors.ts"
+import { ConveyorError, messageOf } from "../errors.ts"
 import { listensFor } from "../model/driver.ts"
 import type { HostRecord } from "../model/host.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
@@ -67,6 +67,7 @@ export class Engine implements AsyncDisposable {
   #starting = 0
   #draining = false
   #attemptsEnded: Promise<boolean> | undefined
+  #storeAway = false
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -225,14 +226,25 @@ export class Engine implements AsyncDisposable {
     if (run === undefined) return this.#admitStarved()
     try {
       await this.#advance(run)
+      this.#storeAway = false
       this.#admitStarved()
     } catch (error) {
       run.missedNews()
       // Its alarm looks at it again. Whoever else waits for a slot is not asked now, when the store may be away.
       this.#starved.delete(runId)
       if (this.#stop.signal.aborted) return
-      this.#log.error({ err: error, runId }, `the run is looked at again: ${messageOf(error)}`)
+      this.#report(error, runId)
       this.#queue.wakeAt(runId, performance.now() + retryMs)
+    }
+  }
+
+  /** An outage of the store is one line, however many runs it holds up. */
+  #report(error: unknown, runId: string): void {
+    if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) {
+      this.#log.error({ err: error, runId }, `the run is looked at again: ${messageOf(error)}`)
+    } else if (!this.#storeAway) {
+      this.#storeAway = true
+      this.#log.error({ err: error }, "the store does not answer; runs go on when it does")
     }
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import pino from "pino"
 import { prefixes, runKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
@@ -189,6 +190,23 @@ describe("a host", () => {
     store.comeBack()
     ;(await drivers.nextAttempt("ship")).succeed()
     expect((await ended(real, runId)).steps.map(({ attempt }) => attempt)).toEqual([1, 1])
+  })
+
+  test("says once that the store does not answer, however many runs it holds up", async () => {
+    await using real = await openSqlite(":memory:")
+    const store = new FaultyStore(real)
+    const drivers = new ScriptedDrivers("build")
+    const said: string[] = []
+    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    await using _engine = await startEngine(store, drivers, { log })
+    const runIds = await Promise.all([1, 2, 3].map(() => submit(real, { pipeline: build })))
+    const attempts = [await drivers.nextAttempt(), await drivers.nextAttempt(), await drivers.nextAttempt()]
+    store.goAway()
+    for (const attempt of attempts) attempt.succeed()
+    await until("the store was asked in vain", () => store.refusals > 6)
+    store.comeBack()
+    for (const runId of runIds) await ended(real, runId)
+    expect(said).toEqual(["the store does not answer; runs go on when it does"])
   })
 
   test("fails an attempt whose log cannot be written, and says why", async () => {
