@@ -38,7 +38,12 @@ export interface Client {
   runEvents(runId: string, signal: AbortSignal): AsyncGenerator<RunEvent>
   /** A run's log from its first line until the run has ended, across lost connections, each line once. */
   runLog(runId: string, signal: AbortSignal): AsyncGenerator<StreamedLine>
+  /** The lines of a run's log after the one with this sequence, to the last that is there now. */
+  runLogAfter(runId: string, sequence: number): AsyncGenerator<StreamedLine>
 }
+
+/** The most lines that a host answers at once. */
+const logPageMax = 1_000
 
 /** A client of the host at `url`. Opens nothing before it is called. */
 export function createClient(url: string): Client {
@@ -101,6 +106,14 @@ export function createClient(url: string): Client {
         if (typeof line.sequence !== "number" || line.sequence <= last) continue
         last = line.sequence
         yield line
+      }
+    },
+    async *runLogAfter(runId, sequence) {
+      for (let after: number | undefined = sequence; after !== undefined; ) {
+        const path = `/logs?runid=${runId}&after=${after}&limit=${logPageMax}`
+        const lines = (await (await send(path)).json()) as readonly StreamedLine[]
+        yield* lines
+        after = lines.length < logPageMax ? undefined : lines.at(-1)?.sequence
       }
     },
   }

@@ -2,8 +2,8 @@ import { readFile } from "node:fs/promises"
 import type { Flags } from "../config.ts"
 import { ConveyorError, messageOf } from "../errors.ts"
 import { isJsonObject } from "../model/json.ts"
-import type { RunView } from "../model/run-view.ts"
 import { type Client, createClient } from "./client.ts"
+import { followRun } from "./follow-run.ts"
 import { jsonOutput, type RunOutput, type RunPlaces, textOutput } from "./run-output.ts"
 import { buildResource } from "./run-resource.ts"
 import { watchSignals } from "./signals.ts"
@@ -88,30 +88,11 @@ async function runOn(client: Client, { pipeline, options, output, places }: RunI
     })
     return (await signals.next()).exit
   }
-  const ended = await Promise.race([follow(client, { runId, output, signal: left.signal }), leave()])
+  const ended = await Promise.race([followRun(client, { runId, output, signal: left.signal }), leave()])
   left.abort()
   if (typeof ended === "number") return ended
   output.ended(ended, places?.(runId) ?? {})
   return ended.status === "succeeded" ? 0 : 1
-}
-
-/** Tells events and log lines as they come; resolves when both have come to their end. */
-async function follow(
-  client: Client,
-  { runId, output, signal }: { runId: string; output: RunOutput; signal: AbortSignal },
-): Promise<RunView> {
-  const log = async () => {
-    for await (const line of client.runLog(runId, signal)) output.log(line)
-  }
-  const events = async () => {
-    for await (const event of client.runEvents(runId, signal)) {
-      if (event.type === "end") return
-      for (const step of event.type === "step" ? [event.step] : event.run.steps) output.step(step)
-    }
-    throw new ConveyorError("SERVER_UNREACHABLE", `${client.url} ended the events of a run that goes on`)
-  }
-  await Promise.all([events(), log()])
-  return (await client.get(`/runs/${runId}`)) as unknown as RunView
 }
 
 async function kindOf(client: Client, pipeline: string): Promise<string> {

@@ -1,0 +1,43 @@
+import { ConveyorError } from "../errors.ts"
+import type { RunView, StepView } from "../model/run-view.ts"
+import type { Client, RunEvent, StreamedLine } from "./client.ts"
+import type { RunOutput } from "./run-output.ts"
+
+/**
+ * Tells a run's events and log lines as they come, each line once and before the end of its step; resolves with the
+ * run when both have come to their end.
+ */
+export async function followRun(
+  client: Client,
+  { runId, output, signal }: { runId: string; output: RunOutput; signal: AbortSignal },
+): Promise<RunView> {
+  let last = 0
+  const tell = (line: StreamedLine) => {
+    if (line.sequence <= last) return
+    last = line.sequence
+    output.log(line)
+  }
+  const log = async () => {
+    for await (const line of client.runLog(runId, signal)) tell(line)
+  }
+  const events = async () => {
+    for await (const event of client.runEvents(runId, signal)) {
+      if (event.type === "end") return
+      const steps = stepsOf(event)
+      // Log and events come by two ways; what a step has logged is there to be read when it has ended.
+      if (steps.some(hasEnded)) for await (const line of client.runLogAfter(runId, last)) tell(line)
+      for (const step of steps) output.step(step)
+    }
+    throw new ConveyorError("SERVER_UNREACHABLE", `${client.url} ended the events of a run that goes on`)
+  }
+  await Promise.all([events(), log()])
+  return (await client.get(`/runs/${runId}`)) as unknown as RunView
+}
+
+function stepsOf(event: Exclude<RunEvent, { type: "end" }>): readonly StepView[] {
+  return event.type === "step" ? [event.step] : event.run.steps
+}
+
+function hasEnded(step: StepView): boolean {
+  return step.result !== undefined
+}

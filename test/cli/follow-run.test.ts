@@ -1,0 +1,57 @@
+import { expect, test } from "bun:test"
+import { createClient } from "../../src/cli/client.ts"
+import { followRun } from "../../src/cli/follow-run.ts"
+import type { RunOutput } from "../../src/cli/run-output.ts"
+
+const ended = {
+  id: "build",
+  driver: "shell",
+  status: "failed",
+  message: "",
+  attempt: 1,
+  result: { success: false },
+}
+const lines = Array.from({ length: 1_500 }, (_, index) => ({
+  sequence: index + 1,
+  step: "build",
+  message: "x",
+}))
+const events = (...data: readonly [event: string, data: object][]) =>
+  new Response(data.map(([event, value]) => `event: ${event}\ndata: ${JSON.stringify(value)}\n\n`).join(""), {
+    headers: { "content-type": "text/event-stream" },
+  })
+
+test("a step's lines are told once each, in order, and before its end, also where the log comes late", async () => {
+  const told: string[] = []
+  const stepTold = Promise.withResolvers<void>()
+  await using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    routes: {
+      "/runs/:id/events": () => events(["step", ended], ["end", {}]),
+      "/logs/pipeline/:id": async () => {
+        await stepTold.promise
+        return events(...lines.map((line): [string, object] => ["message", line]), ["end", {}])
+      },
+      "/logs": (request) => {
+        const query = new URL(request.url).searchParams
+        const after = Number(query.get("after"))
+        return Response.json(lines.slice(after, after + Number(query.get("limit"))))
+      },
+      "/runs/:id": () => Response.json({ runId: "r1", steps: [ended] }),
+    },
+  })
+  const output: RunOutput = {
+    started() {},
+    log: (line) => void told.push(String(line.sequence)),
+    step: (step) => {
+      told.push(`${step.id} ${step.status}`)
+      stepTold.resolve()
+    },
+    ended() {},
+  }
+  const { signal } = new AbortController()
+  const run = await followRun(createClient(server.url.href), { runId: "r1", output, signal })
+  expect(run.runId).toBe("r1")
+  expect(told).toEqual([...lines.map(({ sequence }) => String(sequence)), "build failed"])
+})
