@@ -1,5 +1,6 @@
 import { constants } from "node:os"
 import { createLineSplitter } from "./lines.ts"
+import { openPipe, type Pipe } from "./pipe.ts"
 import { createTail } from "./tail.ts"
 
 /** How long a pipe that a left-over process holds open is listened to after the command itself has ended. */
@@ -39,16 +40,28 @@ export interface Child {
 
 /** Starts a command. Throws when it cannot be started. */
 export function startChild(command: readonly string[], options: ChildOptions): Child {
-  const subprocess = Bun.spawn([...command], {
-    cwd: options.cwd,
-    env: { ...options.env },
-    stdin: options.stdin === undefined ? "ignore" : new Blob([options.stdin]),
-    stdout: "pipe",
-    stderr: "pipe",
-    detached: true,
-  })
-  const out = listen(subprocess.stdout, options.onStdout)
-  const err = listen(subprocess.stderr, options.onStderr)
+  const [outPipe, errPipe] = [openPipe(), openPipe()]
+  const pipes = [outPipe, errPipe].filter((pipe) => pipe !== undefined)
+  const spawn = () =>
+    Bun.spawn([...command], {
+      cwd: options.cwd,
+      env: { ...options.env },
+      stdin: options.stdin === undefined ? "ignore" : new Blob([options.stdin]),
+      stdout: outPipe?.write ?? "pipe",
+      stderr: errPipe?.write ?? "pipe",
+      detached: true,
+    })
+  let subprocess: ReturnType<typeof spawn>
+  try {
+    subprocess = spawn()
+  } catch (error) {
+    for (const pipe of pipes) pipe.closeRead()
+    throw error
+  } finally {
+    for (const pipe of pipes) pipe.closeWrite()
+  }
+  const out = listen(outPipe ?? spawned(subprocess.stdout), options.onStdout)
+  const err = listen(errPipe ?? spawned(subprocess.stderr), options.onStderr)
   const exited = subprocess.exited.then((code) =>
     subprocess.signalCode === null
       ? code
@@ -79,7 +92,15 @@ interface Listener {
   idleSince(): number | undefined
 }
 
-function listen(stream: ReadableStream<Uint8Array>, take: TakeLines | undefined): Listener {
+type Source = Pick<Pipe, "stream" | "closeRead">
+
+/** What Bun reads from a child, where it has made the pipe itself. */
+function spawned(stream: ReadableStream<Uint8Array> | number | undefined): Source {
+  if (!(stream instanceof ReadableStream)) throw new Error("A child's output must be a stream")
+  return { stream, closeRead() {} }
+}
+
+function listen({ stream, closeRead }: Source, take: TakeLines | undefined): Listener {
   const reader = stream.getReader()
   const tail = createTail()
   const lines = createLineSplitter()
@@ -99,9 +120,13 @@ function listen(stream: ReadableStream<Uint8Array>, take: TakeLines | undefined)
 
   // The first read is asked for at once: until then Bun takes in whatever the child writes, without bound.
   async function pump(): Promise<void> {
-    for (let bytes = await read(); bytes !== undefined; bytes = await read()) {
-      tail.push(bytes)
-      await hand(lines.push(bytes))
+    try {
+      for (let bytes = await read(); bytes !== undefined; bytes = await read()) {
+        tail.push(bytes)
+        await hand(lines.push(bytes))
+      }
+    } finally {
+      closeRead()
     }
     await hand(lines.end())
     isDone = true

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import { readdirSync } from "node:fs"
 import { endOrphans } from "../../src/drivers/end-processes.ts"
 import { childEnvironment } from "../../src/drivers/process-marks.ts"
 import { until } from "../rig/until.ts"
@@ -166,3 +167,26 @@ test("a million lines pass through without being held in memory", async () => {
   expect(last).toBe("1000000")
   expect(peak).toBeLessThan(300 * 1024 * 1024)
 }, 30_000)
+
+test("a command may open its outputs by name", async () => {
+  await using drivers = await openDrivers({ "execer.ts": execer })
+  const script = "echo out > /dev/stdout; echo err > /dev/stderr; echo both | tee /dev/stderr"
+  const { data, attempt } = await drivers.run("execer", { script, ending: "wait" })
+  expect(data).toEqual({ exitCode: 0, stdout: "out\nboth\n", stderr: "err\nboth\n" })
+  expect(attempt.messages("stderr")).toEqual(["err", "both"])
+})
+
+test("commands leave no file open, also where they do not start or leave a process behind", async () => {
+  await using drivers = await openDrivers({ "execer.ts": execer })
+  const openFiles = () => readdirSync("/proc/self/fd").length
+  const runAll = async () => {
+    await drivers.run("execer", { script: "echo one", ending: "wait" })
+    await drivers.run("execer", { script: "sleep 600 & echo two", ending: "wait" })
+    await drivers.run("execer", { script: "true", ending: "wait", options: { cwd: "nowhere" } })
+    await drivers.run("shell", { commands: [["no-such-command"]] })
+  }
+  await runAll()
+  const before = openFiles()
+  for (let round = 0; round < 5; round++) await runAll()
+  await until("they are closed", () => openFiles() <= before)
+})
