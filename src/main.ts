@@ -14,6 +14,10 @@ import { version } from "./version.ts"
 const bugExit = 70
 const usageExit = new ConveyorError("USAGE", "").exit
 
+// Whoever read the output may have gone, as `head` does. A host goes on; `run` listens for it and leaves.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error
+})
 process.exitCode = await main(process.argv.slice(2))
 await Promise.all([flushed(process.stdout), flushed(process.stderr)])
 process.exit()

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp } from "node:fs/promises"
+import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { type Flags, loadConfig } from "../config.ts"
@@ -8,6 +8,15 @@ import { describeFault } from "../model/fault.ts"
 import { processLog } from "./process-log.ts"
 import type { RunPlaces } from "./run-output.ts"
 
+/** A host for one run. */
+export interface LocalHost {
+  readonly host: Host
+  /** Where a run's files are. */
+  readonly places: (runId: string) => RunPlaces
+  /** For when nothing was run, after the host has stopped: removes the data folder if it is a new temporary one. */
+  discard(): Promise<void>
+}
+
 /**
  * Starts a host for one run, on a free port of the loopback address. It always has an embedded store of its own: in
  * the data folder that was named, else in a new temporary one, which stays behind with the log and the workspace. A
@@ -16,7 +25,7 @@ import type { RunPlaces } from "./run-output.ts"
 export async function startLocalHost(options: {
   readonly settings: Flags
   readonly file?: string
-}): Promise<{ readonly host: Host; readonly places: (runId: string) => RunPlaces }> {
+}): Promise<LocalHost> {
   const named = options.settings.data ?? process.env["CONVEYOR_DATA"]
   const folder = named ? undefined : await mkdtemp(join(tmpdir(), "conveyor-run-"))
   const settings = await loadConfig({
@@ -28,6 +37,9 @@ export async function startLocalHost(options: {
     options.file === undefined ? settings.pipelines : await folderOf(options.file, settings.data)
   // What is wrong with a file is said by the error that is thrown, and not a second time here.
   const log = processLog(options.file === undefined ? settings.logLevel : "silent", { plain: true })
+  const discard = async () => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  }
   const host = await startHost(
     {
       ...settings,
@@ -43,6 +55,7 @@ export async function startLocalHost(options: {
     const faults = host.loaded.faults.filter((fault) => fault.file === name && fault.severity !== "warning")
     if (faults.length > 0) {
       await host.stop()
+      await discard()
       throw new ConveyorError("INVALID", `${options.file} cannot be run`, { faults })
     }
     log.level = settings.logLevel
@@ -52,7 +65,7 @@ export async function startLocalHost(options: {
     workspace: join(settings.data, "workspaces", runId),
     log: join(settings.data, "logs", `${runId}.jsonl`),
   })
-  return { host, places }
+  return { host, places, discard }
 }
 
 /** A folder that holds the file and nothing else, so that its neighbours are neither loaded nor watched. */

@@ -9,6 +9,9 @@ import { buildResource } from "./run-resource.ts"
 import { watchSignals } from "./signals.ts"
 import { styleFor } from "./terminal.ts"
 
+/** As of a process that SIGPIPE ends. */
+const unreadExit = 141
+
 export interface RunOptions {
   /** A YAML or JSON file with a resource or a spec. */
   readonly resource?: string
@@ -23,7 +26,8 @@ export interface RunOptions {
 
 /**
  * Sends a resource down a pipeline and follows the run to its end. Answers 0 when it succeeded and 1 when it failed
- * or was cancelled. The first SIGINT or SIGTERM cancels the run and waits for it to have ended; a second one leaves.
+ * or was cancelled. The first SIGINT or SIGTERM cancels the run and waits for it to have ended; a second one leaves,
+ * and so does it when nobody reads the output any more.
  */
 export async function run(pipeline: string, options: RunOptions): Promise<number> {
   const write = (text: string) => process.stdout.write(text)
@@ -37,15 +41,21 @@ export async function run(pipeline: string, options: RunOptions): Promise<number
   const { startLocalHost } = await import("./local-host.ts")
   const name = isFile ? await pipelineIn(pipeline) : pipeline
   const local = await startLocalHost({ settings: options.settings, ...(isFile ? { file: pipeline } : {}) })
+  let accepted = false
+  const started: RunOutput["started"] = (run) => {
+    accepted = true
+    output.started(run)
+  }
   try {
     return await runOn(createClient(local.host.url), {
       pipeline: name,
       options,
-      output,
+      output: { ...output, started },
       places: local.places,
     })
   } finally {
     await local.host.stop()
+    if (!accepted) await local.discard()
   }
 }
 
@@ -88,7 +98,12 @@ async function runOn(client: Client, { pipeline, options, output, places }: RunI
     })
     return (await signals.next()).exit
   }
-  const ended = await Promise.race([followRun(client, { runId, output, signal: left.signal }), leave()])
+  const unread = new Promise<number>((resolve) => process.stdout.once("error", () => resolve(unreadExit)))
+  const ended = await Promise.race([
+    unread,
+    followRun(client, { runId, output, signal: left.signal }),
+    leave(),
+  ])
   left.abort()
   if (typeof ended === "number") return ended
   output.ended(ended, places?.(runId) ?? {})

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { startEtcd } from "../rig/etcd.ts"
 import { buildExecutable, type Running, runToEnd, start } from "../rig/executable.ts"
@@ -135,10 +136,28 @@ describe("conveyor run", () => {
     expect(await run.exited).toBe(1)
   })
 
-  test("names the nearest pipeline to one that does not exist", async () => {
+  test("names the nearest pipeline to one that does not exist, and leaves no folder behind", async () => {
     await using folder = await folderWith("true")
-    const run = await conveyor(folder.path, "run", "gret", "--data", "data")
+    await using temporary = await tempFolder()
+    const run = await runToEnd(["env", `TMPDIR=${temporary.path}`, executable.path, "run", "gret"], {
+      cwd: folder.path,
+    })
     expect(run).toMatchObject({ exit: 2, stderr: expect.stringContaining('"greet"') })
+    expect(await readdir(temporary.path)).toEqual([])
+  })
+
+  test("runs a file beside a driver that is broken, and says what is wrong with that", async () => {
+    await using folder = await folderWith("echo fine")
+    await Bun.write(join(folder.path, "drivers/broken.ts"), "export default {")
+    const run = await conveyor(folder.path, "run", "pipelines/greet.yaml", "--data", "data")
+    expect(run).toMatchObject({ exit: 0, stderr: expect.stringMatching(/error broken\.ts:1:\d+: /) })
+  })
+
+  test("ends quietly when nobody reads its output any more", async () => {
+    await using folder = await folderWith("seq 100000; sleep 600")
+    const pipeline = `"${executable.path}" run greet --data data | head -n 1`
+    const run = await runToEnd(["bash", "-o", "pipefail", "-c", pipeline], { cwd: folder.path })
+    expect(run).toMatchObject({ exit: 141, stdout: expect.stringMatching(/^run /), stderr: "" })
   })
 })
 
