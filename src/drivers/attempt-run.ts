@@ -71,7 +71,10 @@ export function startAttempt(
     return aborted === undefined ? outcome : failure(aborted.message)
   }
 
-  const onSignal = (): void => abort(abortOf(signal.reason))
+  const onSignal = (): void => {
+    const reason = abortOf(signal.reason)
+    abort(reason, reason.graceMs)
+  }
   if (signal.aborted) onSignal()
   else signal.addEventListener("abort", onSignal, { once: true })
   return { result: settle(), abort }

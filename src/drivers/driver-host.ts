@@ -59,13 +59,18 @@ export interface Attempt {
   readonly log: (lines: readonly UnwrittenLogLine[]) => Promise<void>
 }
 
-/** Why an attempt was ended from outside. Its message is the result's message. */
+/**
+ * Why an attempt was ended from outside. Its message is the result's message. `graceMs` is there when what is left
+ * must be killed sooner than the attempt's own grace period says.
+ */
 export class AttemptAbort extends Error {
   readonly reason: "timeout" | "cancelled" | "shutdown" | "fenced"
+  readonly graceMs: number | undefined
 
-  constructor(reason: AttemptAbort["reason"], message: string) {
+  constructor(reason: AttemptAbort["reason"], message: string, options: { readonly graceMs?: number } = {}) {
     super(message)
     this.name = "AttemptAbort"
     this.reason = reason
+    this.graceMs = options.graceMs
   }
 }

@@ -32,6 +32,8 @@ export interface LocalAttemptsOptions {
   /** Resolves when the lines are durable. An attempt with lines that could not be written fails. */
   readonly log: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
   readonly graceMs: number
+  /** The same for one that this host no longer holds: it must be gone before another host may start its next. */
+  readonly fencedGraceMs: number
   /** Fills in the `${{ }}` expressions of a step's `with`. Throws with a message for the run when one fails. */
   readonly inputOf: (order: AttemptOrder, results: Attempt["results"], resource: Resource) => JsonObject
   /** An attempt of this run has its outcome. */
@@ -42,6 +44,7 @@ interface Running {
   readonly attempt: number
   readonly deadlineMs: number
   readonly abort: AbortController
+  ended: Promise<void>
   aborted?: NonNullable<LocalAttempt["aborted"]>
   outcome?: DriverResult
 }
@@ -76,6 +79,7 @@ export class LocalAttempts {
       attempt: order.state.attempt,
       deadlineMs: performance.now() + order.step.timeoutMs,
       abort,
+      ended: Promise.resolve(),
     }
     const attempts = this.#runs.get(runId) ?? new Map<string, Running>()
     this.#runs.set(runId, attempts.set(order.step.id, running))
@@ -85,7 +89,7 @@ export class LocalAttempts {
       running.outcome = { success: false, message: this.#closedBy }
       return
     }
-    void this.#run(order, abort.signal).then((outcome) => {
+    running.ended = this.#run(order, abort.signal).then((outcome) => {
       running.outcome = outcome
       this.#options.onOutcome(runId)
     })
@@ -139,7 +143,8 @@ export class LocalAttempts {
     const running = this.#runs.get(runId)?.get(stepId)
     if (running === undefined || running.aborted !== undefined || running.outcome !== undefined) return
     running.aborted = reason
-    running.abort.abort(new AttemptAbort(reason, message))
+    const grace = reason === "fenced" ? { graceMs: this.#options.fencedGraceMs } : {}
+    running.abort.abort(new AttemptAbort(reason, message, grace))
   }
 
   /** Ends them all because the host stops. One that is launched from here on is over before it has begun. */
@@ -153,6 +158,11 @@ export class LocalAttempts {
     for (const [runId, attempts] of this.#runs) {
       for (const stepId of attempts.keys()) this.abort(runId, stepId, reason, message)
     }
+  }
+
+  /** Resolves when every attempt of this moment has its outcome: nothing of it runs any more. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#runs.values()].flatMap((of) => [...of.values()].map(({ ended }) => ended)))
   }
 
   /** Forgets an attempt whose outcome is written down, or is nobody's business any more. */

@@ -13,8 +13,11 @@ export interface HostLeaseOptions {
   readonly ttlMs: number
   /** The host's record, as of now. It stands in the store for as long as the lease lives. */
   readonly describe: () => HostRecord
-  /** The lease may be gone: everything that was claimed under it must stop now. Called once for each lease lost. */
-  readonly onLost: () => void
+  /**
+   * The lease may be gone: everything that was claimed under it must stop now. Called once for each lease lost; its
+   * claims are left to others when it resolves, or when the lease ends. Never rejects.
+   */
+  readonly onLost: () => Promise<void>
   /** A lease was gained, at first or anew: claims can be made again. */
   readonly onGained: () => void
   readonly onError: (message: string, cause: unknown) => void
@@ -120,12 +123,12 @@ export class HostLease implements AsyncDisposable {
     this.#lease = undefined
     clearTimeout(this.#renewTimer)
     clearTimeout(this.#fenceTimer)
-    this.#options.onLost()
-    void this.#regain(lease)
+    void this.#regain(lease, this.#options.onLost())
   }
 
-  /** Ends the old lease where it still lives, so that its claims do not outlive this host's belief in them. */
-  async #regain(lost: Lease): Promise<void> {
+  /** Ends the old lease where it still lives, so that its claims do not outlive what they were made for. */
+  async #regain(lost: Lease, stopped: Promise<void>): Promise<void> {
+    await stopped
     while (!this.#ended) {
       try {
         await this.#options.store.revoke(lost)

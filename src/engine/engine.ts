@@ -1,7 +1,6 @@
 import type { Logger } from "pino"
 import type { DriverHost } from "../drivers/driver-host.ts"
 import { ConveyorError, messageOf } from "../errors.ts"
-import { listensFor } from "../model/driver.ts"
 import type { HostRecord } from "../model/host.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
 import { isEnded, type Run } from "../model/run.ts"
@@ -12,8 +11,8 @@ import type { Change, Listing, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
 import { HostLease } from "./claims.ts"
-import type { Effect, HostView, Now, Observed, Transition } from "./decision.ts"
-import { OtherHosts } from "./hosts.ts"
+import type { Effect, Now, Observed, Transition } from "./decision.ts"
+import { OtherHosts, viewHost } from "./hosts.ts"
 import { inputOf } from "./input.ts"
 import { ObservedRun } from "./observe.ts"
 import { plan } from "./plan.ts"
@@ -89,6 +88,8 @@ export class Engine implements AsyncDisposable {
       workspaceOf: options.workspaceOf,
       log: options.appendLog,
       graceMs: options.graceMs,
+      // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.
+      fencedGraceMs: Math.min(options.graceMs, options.leaseTtlMs / 4),
       inputOf,
       onOutcome: (runId) => this.#queue.wake(runId),
     })
@@ -203,10 +204,11 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Claims of the lost lease are nobody's, whatever was last seen of them: every run is read anew before it goes on. */
-  #onLeaseLost(): void {
+  async #onLeaseLost(): Promise<void> {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
     for (const run of this.#runs.values()) run.missedNews()
+    await Promise.race([this.#attempts.settled(), Bun.sleep(this.#options.leaseTtlMs / 3)])
   }
 
   #track(runId: string, options: { complete: boolean }): ObservedRun {
@@ -354,21 +356,7 @@ export class Engine implements AsyncDisposable {
       claims: run.claims,
       caughtUp: this.#watched >= run.headerRevision,
       local: this.#attempts.of(run.runId),
-      host: this.#hostView(),
-    }
-  }
-
-  #hostView(): HostView {
-    const { drivers, hostId } = this.#options
-    return {
-      hostId,
-      slots: this.#slots,
-      hashOf: (driver) => drivers.find(driver)?.hash,
-      elsewhere: (driver) => this.#otherHosts.have(driver),
-      listening: (kind) => {
-        const here = drivers.list().filter(({ resources }) => listensFor(resources, kind))
-        return [...new Set([...here.map(({ name }) => name), ...this.#otherHosts.listening(kind)])].sort()
-      },
+      host: viewHost(this.#options, { slots: this.#slots, others: this.#otherHosts }),
     }
   }
 

@@ -1,8 +1,10 @@
+import type { DriverHost } from "../drivers/driver-host.ts"
 import { listensFor } from "../model/driver.ts"
 import type { HostRecord } from "../model/host.ts"
 import { keyOf } from "../store/change.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Change, Listing } from "../store/store.ts"
+import type { HostView } from "./decision.ts"
 
 /** The other live hosts, by their records in the store. */
 export class OtherHosts {
@@ -40,5 +42,22 @@ export class OtherHosts {
     return [...this.#records.values()].flatMap((record) =>
       record.drivers.filter(({ resources }) => listensFor(resources, kind)).map(({ name }) => name),
     )
+  }
+}
+
+/** This host as a plan sees it, with what it knows of the others. */
+export function viewHost(
+  { hostId, drivers }: { readonly hostId: string; readonly drivers: DriverHost },
+  { slots, others }: { readonly slots: number; readonly others: OtherHosts },
+): HostView {
+  return {
+    hostId,
+    slots,
+    hashOf: (driver) => drivers.find(driver)?.hash,
+    elsewhere: (driver) => others.have(driver),
+    listening: (kind) => {
+      const here = drivers.listening(kind).map(({ name }) => name)
+      return [...new Set([...here, ...others.listening(kind)])].sort()
+    },
   }
 }

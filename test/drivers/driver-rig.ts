@@ -13,7 +13,8 @@ export interface StartedAttempt {
   readonly lines: UnwrittenLogLine[]
   readonly workspace: string
   readonly token: string
-  abort(message?: string): void
+  /** Without `graceMs` it has the grace period it was started with. */
+  abort(message?: string, graceMs?: number): void
   /** The messages of one stream so far. */
   messages(stream?: LogLine["stream"]): string[]
   /** Waits for a line and answers its message. */
@@ -95,7 +96,8 @@ export async function openDrivers(files: Readonly<Record<string, string>> = {}):
       lines,
       workspace,
       token,
-      abort: (message = "took too long") => abort.abort(new AttemptAbort("timeout", message)),
+      abort: (message = "took too long", graceMs) =>
+        abort.abort(new AttemptAbort("timeout", message, graceMs === undefined ? {} : { graceMs })),
       messages: (stream) =>
         lines.filter((line) => stream === undefined || line.stream === stream).map((line) => line.message),
       line: (text) =>

@@ -38,6 +38,7 @@ function attemptsOn(drivers: ScriptedDrivers): LocalAttempts {
     workspaceOf: () => "/nowhere",
     log: async () => {},
     graceMs: 10,
+    fencedGraceMs: 10,
     inputOf: () => ({}),
     onOutcome: () => {},
   })

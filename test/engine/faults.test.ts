@@ -1,9 +1,11 @@
 import { describe, expect, test } from "bun:test"
 import pino from "pino"
+import type { Attempt } from "../../src/drivers/driver-host.ts"
+import type { DriverResult } from "../../src/model/driver.ts"
 import { prefixes, runKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
-import { ended, pipelineOf, startEngine, stepIn, submit } from "../rig/belt.ts"
+import { claimOn, ended, pipelineOf, startEngine, stepIn, submit } from "../rig/belt.ts"
 import { FaultyStore } from "../rig/faulty-store.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { until } from "../rig/until.ts"
@@ -157,6 +159,29 @@ describe("a host", () => {
     expect((await ended(real, runId)).steps[0]?.attempt).toBe(1)
   })
 
+  test("that lost its lease leaves its attempts to others when they have ended", async () => {
+    await using real = await openSqlite(":memory:")
+    const store = new FaultyStore(real)
+    const slow = new SlowToEnd("build")
+    await using _sick = await startEngine(store, slow, { hostId: "sick", leaseTtlMs: 1_500 })
+    const runId = await submit(real, { pipeline: build })
+    const attempt = await slow.nextAttempt()
+    const others = new ScriptedDrivers("build")
+    await using _other = await startEngine(real, others)
+    store.refusedRenewals = 100
+    expect((await attempt.result).message).toBe("ended: this host lost its lease")
+    // Three commits later the sick host's next word to the store would have been heard.
+    for (const value of ["1", "2", "3"]) await real.commit([], [{ type: "put", key: "later", value }])
+    expect(await claimOn(real, runId, "build")).toEqual({ hostId: "sick", attempt: 1 })
+    expect(others.history).toEqual([])
+    store.refusedRenewals = 0
+    slow.end()
+    const next = await Promise.race([slow.nextAttempt(), others.nextAttempt()])
+    expect(next.attempt.attempt).toBe(2)
+    next.succeed()
+    expect((await ended(real, runId)).status).toBe("succeeded")
+  })
+
   test("that regains a lease works although its record cannot be written at first", async () => {
     await using real = await openSqlite(":memory:")
     const store = new FaultyStore(real)
@@ -225,6 +250,21 @@ describe("a host", () => {
     })
   })
 })
+
+/** Drivers whose attempts, once they have their result, take until {@link end} to be over. */
+class SlowToEnd extends ScriptedDrivers {
+  readonly #over = Promise.withResolvers<void>()
+
+  override async run(attempt: Attempt): Promise<DriverResult> {
+    const result = await super.run(attempt)
+    await this.#over.promise
+    return result
+  }
+
+  end(): void {
+    this.#over.resolve()
+  }
+}
 
 async function cancel(store: Store, runId: string): Promise<void> {
   await until("the cancel is written", async () => {
