@@ -107,25 +107,41 @@ function schemaOf(schema: GenericSchema): object {
 }
 
 function renderPage(routes: readonly Route[], version: string): string {
-  const sections = routes.map(renderRoute).join("\n")
+  const nouns = Map.groupBy(routes, (route) => route.path.split("/")[1] ?? "")
+  const sections = [...nouns].map(
+    ([noun, own]) => `<h2>${escapeHtml(noun)}</h2>\n${own.map(renderRoute).join("\n")}`,
+  )
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Conveyor ${escapeHtml(version)}: the API</title>
 <style>
-  :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-  body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-  summary { cursor: pointer; padding: .35rem 0 }
-  b { display: inline-block; min-width: 4.5rem }
-  code, pre { font: .875rem/1.45 ui-monospace, monospace }
-  pre { overflow: auto; padding: .75rem; border: 1px solid #8884; border-radius: .4rem }
-  dt { font-weight: 600 }
+  :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; --line: #8883; --dim: #7a7f87 }
+  body { max-width: 64rem; margin: 2.5rem auto; padding: 0 1.25rem }
+  h1 { font-size: 1.6rem; margin: 0 }
+  h2 { font-size: 1rem; margin: 2rem 0 .4rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line) }
+  summary { display: grid; grid-template-columns: 1rem 4.5rem 20rem 1fr; gap: .5rem; align-items: baseline;
+    cursor: pointer; padding: .3rem .4rem; border-radius: .4rem; list-style: none }
+  summary::-webkit-details-marker { display: none }
+  summary::before { content: "›"; color: var(--dim) }
+  [open] > summary::before { content: "⌄" }
+  summary:hover { background: #8881 }
+  summary b { font: 600 .8rem/1.45 ui-monospace, monospace }
+  .GET { color: #2f81c7 } .POST { color: #2e8b57 } .PUT { color: #b7791f } .DELETE { color: #c94a4a }
+  code, pre { font: .875rem/1.45 ui-monospace, monospace; overflow-wrap: anywhere }
+  pre { overflow: auto; max-height: 24rem; padding: .75rem; border: 1px solid var(--line); border-radius: .4rem }
+  dl { margin: .25rem 0 1.25rem 2rem } dt { font-weight: 600 } dd { margin: 0 0 .5rem }
+  @media (max-width: 45rem) {
+    summary { grid-template-columns: 1rem 4.5rem 1fr }
+    summary span { grid-column: 3 }
+    dl { margin-left: .5rem }
+  }
 </style>
-<h1>Conveyor ${escapeHtml(version)}: the API</h1>
-<p>Errors are <code>application/problem+json</code>. Lists are arrays; the next page is in the header <code>Link</code>.
-The same for machines: <a href="/openapi/json">/openapi/json</a>.</p>
-${sections}
+<h1>Conveyor: the API</h1>
+<p>Version ${escapeHtml(version)}. Errors are <code>application/problem+json</code>. Lists are arrays; the next page is
+in the header <code>Link</code>. The same for machines: <a href="/openapi/json">/openapi/json</a>.</p>
+${sections.join("\n")}
 </html>
 `
 }
@@ -138,7 +154,7 @@ function renderRoute(route: Route): string {
     ([status, shape]) =>
       `<dt>${status}</dt><dd>${escapeHtml(shape.description)}${shape.type === "json" ? renderSchema(shape.schema) : ""}</dd>`,
   )
-  return `<details><summary><b>${route.method}</b> <code>${escapeHtml(route.path)}</code> ${escapeHtml(route.summary)}</summary>
+  return `<details><summary><b class="${route.method}">${route.method}</b><code>${escapeHtml(route.path)}</code><span>${escapeHtml(route.summary)}</span></summary>
 <dl>${query.join("")}${route.body === undefined ? "" : `<dt>Body</dt><dd>${renderSchema(route.body)}</dd>`}${answers.join("")}</dl></details>`
 }
 
