@@ -7,6 +7,7 @@ import type { Config } from "./config.ts"
 import { createDriverHost } from "./drivers/create-driver-host.ts"
 import { endOrphans } from "./drivers/end-processes.ts"
 import { Engine } from "./engine/engine.ts"
+import { ConveyorError, messageOf } from "./errors.ts"
 import { createLoader } from "./loader/loader.ts"
 import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
@@ -44,7 +45,10 @@ export interface Host extends AsyncDisposable {
  */
 export async function startHost(config: Config, { log }: { readonly log: Logger }): Promise<Host> {
   await using parts = new AsyncDisposableStack()
-  await mkdir(config.data, { recursive: true })
+  await mkdir(config.data, { recursive: true }).catch((cause: unknown) => {
+    const message = `The data folder ${config.data} cannot be made: ${messageOf(cause)}`
+    throw new ConveyorError("STORE_UNAVAILABLE", message, { cause })
+  })
   parts.use(lockFolder(config.data))
   const store = parts.use(await openStore(config.store, { onWarning: (warning) => log.warn(warning) }))
   const isolation = await markRunning(config)

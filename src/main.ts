@@ -128,12 +128,19 @@ function collect(value: string, earlier: readonly string[] = []): readonly strin
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExit
   if (!(error instanceof ConveyorError)) {
-    console.error(error)
+    console.error(stackOf(error))
     return bugExit
   }
   console.error(`conveyor: ${error.message}`)
   for (const fault of error.faults) console.error(`  ${describeFault(fault)}`)
   return error.exit
+}
+
+/** A bug and what caused it. The runtime's own way to show an error adds pages of the executable's minified source. */
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const cause = error.cause === undefined ? "" : `\ncaused by ${stackOf(error.cause)}`
+  return `${error.stack ?? error.message}${cause}`
 }
 
 /** Output to a pipe is written behind our back; it must be out before the process goes. */

@@ -26,3 +26,13 @@ test("a second host on a data folder is refused, also where their stores are els
   await using again = await start(folder.path)
   expect(again.hostId).not.toBe("")
 })
+
+test("a data folder that cannot be made is an error that names it", async () => {
+  await using folder = await tempFolder()
+  const file = join(folder.path, "file")
+  await Bun.write(file, "")
+  await expect(start(file)).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: expect.stringContaining(`The data folder ${file} cannot be made: `),
+  })
+})
