@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import pino from "pino"
 import { loadConfig } from "../src/config.ts"
 import { startHost } from "../src/host.ts"
@@ -10,7 +10,7 @@ const log = pino({ level: "silent" })
 /** A host on the data folder, and nothing else that others could also use. */
 async function start(data: string) {
   const flags = { data, port: "0", store: "memory", drivers: join(data, "d"), pipelines: join(data, "p") }
-  return await startHost(await loadConfig({ flags, env: {}, cwd: data }), { log })
+  return await startHost(await loadConfig({ flags, env: {}, cwd: dirname(data) }), { log })
 }
 
 test("a second host on a data folder is refused, also where their stores are elsewhere", async () => {
