@@ -1,9 +1,8 @@
 import * as v from "valibot"
 import { ConveyorError } from "../errors.ts"
 import { parseDuration } from "../model/duration.ts"
-import type { Fault } from "../model/fault.ts"
-import { escapePointer } from "../model/json-pointer.ts"
 import { isName } from "../model/name.ts"
+import { schemaFault } from "../model/schema-fault.ts"
 import { isUuid } from "../model/uuid.ts"
 import { findJsonFault } from "./json-fault.ts"
 import { HttpError, notFound } from "./problem.ts"
@@ -50,7 +49,7 @@ export function parseAs<Schema extends v.GenericSchema>(
 ): v.InferOutput<Schema> {
   const result = v.safeParse(schema, value)
   if (result.success) return result.output
-  throw new ConveyorError("INVALID", "The body does not validate", { faults: result.issues.map(faultOf) })
+  throw new ConveyorError("INVALID", "The body does not validate", { faults: result.issues.map(schemaFault) })
 }
 
 /** A name from a path. What cannot be a name cannot be there: `NOT_FOUND`. */
@@ -109,9 +108,4 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 
 function withoutNulls(body: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
-}
-
-function faultOf(issue: v.BaseIssue<unknown>): Fault {
-  const path = (issue.path ?? []).map((item) => `/${escapePointer(String(item.key))}`).join("")
-  return { message: issue.message, path }
 }

@@ -14,8 +14,9 @@ import {
   resolvePipeline,
 } from "../model/pipeline.ts"
 import { type DefinitionSource, definitionFields, definitionSourceSchema } from "../model/resource.ts"
+import { missingField, type PathFault, schemaFault } from "../model/schema-fault.ts"
 import { type Place, type ReadDocument, readDocuments } from "./document.ts"
-import { missingField, type PathFault, schemaFault, unknownFields } from "./schema-faults.ts"
+import { unknownFields } from "./unknown-fields.ts"
 
 /** One thing a file declares, complete and valid, and where its document starts. */
 export type Declaration = Place &

@@ -147,6 +147,19 @@ function faultOf(error: ErrorObject, at: string): SchemaFault {
       ...(nearest === undefined ? {} : { nearest }),
     }
   }
-  const message = error.message ?? "does not match the schema"
-  return { message: message.replace(/^must /, "Expected to "), path }
+  return { message: expectationOf(error, params), path }
+}
+
+function expectationOf(error: ErrorObject, params: Readonly<Record<string, unknown>>): string {
+  if (error.keyword === "type") {
+    return `Expected ${[params["type"]].flat().join(" or ")}, found ${typeName(error.data)}`
+  }
+  if (error.keyword === "const") return `Expected ${JSON.stringify(params["allowedValue"])}`
+  const rule = error.message ?? "must match the schema"
+  return rule.replace(/^must NOT /, "Expected not to ").replace(/^must /, "Expected to ")
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return "null"
+  return Array.isArray(value) ? "array" : typeof value
 }

@@ -31,6 +31,19 @@ describe("resource definitions", () => {
     })
   })
 
+  test("a body that does not validate is told in plain words", async () => {
+    const refused = await rig.send("POST", "/resource-definitions", { name: "bad", version: 1 })
+    expect(refused).toMatchObject({
+      status: 422,
+      body: {
+        faults: [
+          { message: "Expected a text, found 1", path: "/version" },
+          { message: 'Expected the field "schema", which is missing', path: "/schema" },
+        ],
+      },
+    })
+  })
+
   test("apply creates what is not there and updates what is", async () => {
     const first = await rig.send("POST", "/resource-definitions/apply", { name: "applied", schema: true })
     const second = await rig.send("POST", "/resource-definitions/apply", { name: "applied", schema: false })

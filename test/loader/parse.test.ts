@@ -166,12 +166,12 @@ describe("a fault", () => {
     [
       "a definition's schema of draft 4",
       "kind: ResourceDefinition\nname: x\nschema:\n  $schema: http://json-schema.org/draft-04/schema#\n  required: []\n",
-      "f.yaml:5:13: Expected to NOT have fewer than 1 items",
+      "f.yaml:5:13: Expected not to have fewer than 1 items",
     ],
     [
       "a definition's schema of draft 2020-12",
       "kind: ResourceDefinition\nname: x\nschema:\n  $schema: https://json-schema.org/draft/2020-12/schema\n  prefixItems: {}\n",
-      "f.yaml:5:16: Expected to be array",
+      "f.yaml:5:16: Expected array, found object",
     ],
     [
       "a definition's draft",

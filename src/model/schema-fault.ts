@@ -1,14 +1,13 @@
 import type * as v from "valibot"
-import { resourceEvents } from "../model/event.ts"
-import type { Fault } from "../model/fault.ts"
-import { isJsonObject } from "../model/json.ts"
-import { escapePointer } from "../model/json-pointer.ts"
-import { nearestName } from "../model/nearest.ts"
+import { resourceEvents } from "./event.ts"
+import type { Fault } from "./fault.ts"
+import { escapePointer } from "./json-pointer.ts"
+import { nearestName } from "./nearest.ts"
 
 /** A fault with its path, and whether it is the key there that is wrong rather than the value. */
 export type PathFault = Fault & { readonly path: string; readonly atKey?: boolean }
 
-/** Says what a schema found, in the words of the files. A missing field has the path it would have. */
+/** Says what a schema found, in words for people. A missing field has the path it would have. */
 export function schemaFault(issue: v.BaseIssue<unknown>): PathFault {
   const path = (issue.path ?? []).map(({ key }) => `/${escapePointer(String(key))}`).join("")
   const missing = missingField(issue)
@@ -24,26 +23,6 @@ export function missingField(issue: v.BaseIssue<unknown>): string | undefined {
   const last = issue.path?.at(-1)
   if (last === undefined || issue.received !== "undefined") return undefined
   return last.type === "object" && issue.input === undefined ? String(last.key) : undefined
-}
-
-/** A fault for each field of a mapping that is not among those it may have. Nothing for what is no mapping. */
-export function unknownFields(
-  value: unknown,
-  fields: readonly string[],
-  place: { readonly path: string; readonly of: string },
-): PathFault[] {
-  if (!isJsonObject(value)) return []
-  return Object.keys(value)
-    .filter((key) => !fields.includes(key))
-    .map((key) => {
-      const nearest = nearestName(key, fields)
-      return {
-        message: `Unknown field "${key}" of ${place.of}; expected one of ${fields.join(", ")}`,
-        path: `${place.path}/${escapePointer(key)}`,
-        atKey: true,
-        ...(nearest === undefined ? {} : { nearest }),
-      }
-    })
 }
 
 function messageOf(issue: v.BaseIssue<unknown>): string {
