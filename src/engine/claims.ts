@@ -20,6 +20,7 @@ export interface HostLeaseOptions {
   readonly onLost: () => Promise<void>
   /** A lease was gained, at first or anew: claims can be made again. */
   readonly onGained: () => void
+  /** Told once of an outage, not of every try in it. */
   readonly onError: (message: string, cause: unknown) => void
 }
 
@@ -35,6 +36,8 @@ export class HostLease implements AsyncDisposable {
   #fenceTimer: Timer | undefined
   #published = ""
   #ended = false
+  /** The last word of the store was an error, and that has been said. */
+  #failing = false
 
   constructor(options: HostLeaseOptions) {
     this.#options = options
@@ -103,8 +106,9 @@ export class HostLease implements AsyncDisposable {
       if (!alive) return this.#lose()
       this.#fenceAfter(sentAt)
       await this.publish()
+      this.#failing = false
     } catch (error) {
-      this.#options.onError("the host's lease could not be renewed", error)
+      this.#fail("the host's lease could not be renewed", error)
       timesPerTtl = retriesPerTtl
     }
     if (this.#lease === lease && !this.#ended) this.#renewLater(timesPerTtl)
@@ -136,12 +140,17 @@ export class HostLease implements AsyncDisposable {
         await this.#gain()
         break
       } catch (error) {
-        this.#options.onError("the host has no lease", error)
+        this.#fail("the host has no lease", error)
         await Bun.sleep(regrantMs)
       }
     }
     await this.publish().catch((error: unknown) =>
-      this.#options.onError("the host's record could not be written", error),
+      this.#fail("the host's record could not be written", error),
     )
+  }
+
+  #fail(message: string, cause: unknown): void {
+    if (!this.#failing) this.#options.onError(message, cause)
+    this.#failing = true
   }
 }

@@ -163,7 +163,7 @@ describe("a host", () => {
     await using real = await openSqlite(":memory:")
     const store = new FaultyStore(real)
     const slow = new SlowToEnd("build")
-    await using _sick = await startEngine(store, slow, { hostId: "sick", leaseTtlMs: 1_500 })
+    await using _sick = await startEngine(store, slow, { hostId: "sick", leaseTtlMs: 2_400 })
     const runId = await submit(real, { pipeline: build })
     const attempt = await slow.nextAttempt()
     const others = new ScriptedDrivers("build")
@@ -232,6 +232,19 @@ describe("a host", () => {
     store.comeBack()
     for (const runId of runIds) await ended(real, runId)
     expect(said).toEqual(["the store does not answer; runs go on when it does"])
+  })
+
+  test("says once that its lease could not be renewed, however often it tries", async () => {
+    await using real = await openSqlite(":memory:")
+    const store = new FaultyStore(real)
+    const said: string[] = []
+    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    await using _engine = await startEngine(store, new ScriptedDrivers(), { log, leaseTtlMs: 1_500 })
+    store.refusedRenewals = 3
+    await until("its lease is kept alive again", () => store.renewals > 0)
+    store.refusedRenewals = 1
+    await until("another outage is over", () => store.refusals === 4 && store.renewals > 1)
+    expect(said).toEqual(Array(2).fill("the host's lease could not be renewed"))
   })
 
   test("fails an attempt whose log cannot be written, and says why", async () => {
