@@ -42,6 +42,9 @@ export async function bundleDriver(
   return { text, hash: sha256(text), inputs: inputs.map(({ path }) => path) }
 }
 
+/** What a SHA-256 looks like in hex. */
+export const sha256Pattern = /^[0-9a-f]{64}$/
+
 /** SHA-256 in hex. */
 export function sha256(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex")

@@ -5,8 +5,9 @@ import { describeFault, type Fault } from "../model/fault.ts"
 import { type AttemptRun, startAttempt } from "./attempt-run.ts"
 import { type Catalogue, createCatalogue } from "./catalogue.ts"
 import { type Attempt, AttemptAbort, type DriverHost } from "./driver-host.ts"
-import { createDriverLoader, writeOnce } from "./driver-loader.ts"
+import { createDriverLoader } from "./driver-loader.ts"
 import { type DriverWatch, watchDrivers } from "./driver-watch.ts"
+import { type KeptContent, keptContent } from "./kept-content.ts"
 import { failure } from "./result.ts"
 import { createDriverRunners, type DriverRunners } from "./runners.ts"
 import { writeSdkTypes } from "./sdk-types.ts"
@@ -32,6 +33,7 @@ class FolderDriverHost implements DriverHost {
   readonly #data: string
   readonly #log: DriverHostLog | undefined
   readonly #runners: DriverRunners = createDriverRunners({ entry: workerEntry })
+  readonly #kept: KeptContent
   readonly #listeners: (() => void)[] = []
   readonly #running = new Set<AttemptRun>()
   #sdk = ""
@@ -46,6 +48,7 @@ class FolderDriverHost implements DriverHost {
   constructor({ folder, data, log }: Parameters<typeof createDriverHost>[0]) {
     this.#folder = folder
     this.#data = data
+    this.#kept = keptContent({ folder: join(data, "drivers"), runners: this.#runners })
     this.#log = log
   }
 
@@ -54,6 +57,7 @@ class FolderDriverHost implements DriverHost {
     const shipped = await shippedDrivers()
     this.#sdk = shipped.sdk
     this.#catalogue = this.#createCatalogue(shipped)
+    await this.#kept.start()
     await this.#rescan()
     this.#watch = watchDrivers(this.#folder, () => void this.#rescan())
   }
@@ -82,8 +86,7 @@ class FolderDriverHost implements DriverHost {
     const { name, hash } = attempt.driver
     if (this.#disposed) return failure("The host is stopping")
     if (attempt.signal.aborted) return failure(messageOf(attempt.signal.reason))
-    await this.#provideShipped(hash)
-    const startWork = this.#runners.find(hash)
+    const startWork = await this.#workOf(hash)
     if (startWork === undefined) return failure(`This host has no driver "${name}" with the hash ${hash}`)
     const run = startAttempt(attempt, { data: this.#data, startWork })
     this.#running.add(run)
@@ -119,13 +122,25 @@ class FolderDriverHost implements DriverHost {
     })
   }
 
+  canRun(hash: string): boolean {
+    return this.#runners.find(hash) !== undefined || this.#shipped.has(hash) || this.#kept.has(hash)
+  }
+
+  async bundleOf(hash: string): Promise<string | undefined> {
+    return this.#shipped.get(hash)?.text ?? (await this.#kept.text(hash))
+  }
+
+  async adopt(hash: string, text: string): Promise<void> {
+    await this.#kept.keep(hash, text)
+  }
+
   /** A shipped driver is written to disk, where a worker can import it, before its first attempt and not sooner. */
-  async #provideShipped(hash: string): Promise<void> {
-    const driver = this.#shipped.get(hash)
-    if (driver === undefined || this.#runners.find(hash) !== undefined) return
-    const file = join(this.#data, "drivers", `${hash}.js`)
-    await writeOnce(file, driver.text)
-    this.#runners.module(hash, file)
+  async #workOf(hash: string): Promise<ReturnType<DriverRunners["find"]>> {
+    const known = this.#runners.find(hash)
+    if (known !== undefined) return known
+    const shipped = this.#shipped.get(hash)
+    if (shipped !== undefined) await this.#kept.keep(hash, shipped.text)
+    return (await this.#kept.provide(hash)) ? this.#runners.find(hash) : undefined
   }
 
   /** Looks at the folder. A call while it looks makes it look once more, so the last change is always seen. */

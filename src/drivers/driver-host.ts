@@ -25,6 +25,12 @@ export interface DriverHost extends AsyncDisposable {
   /** What is wrong in the drivers folder now. */
   faults(): readonly Fault[]
   onChange(listener: () => void): void
+  /** Can this host run this content now? So it can what serves, what served here once, and what it has adopted. */
+  canRun(hash: string): boolean
+  /** The code of a module this host can run; undefined for an executable, whose code does not leave its host. */
+  bundleOf(hash: string): Promise<string | undefined>
+  /** Makes a module's code runnable by its hash; it serves no name. Rejects when the text is not what the hash says. */
+  adopt(hash: string, text: string): Promise<void>
   /**
    * Runs one attempt to its end. Never rejects: a throw, an exit, a crash, a bad result or an abort are a result with
    * `success: false` and a message that says which. It settles only when every process the attempt started is gone

@@ -40,11 +40,19 @@ export interface HostView {
   readonly slots: number
   /** The hash of the driver that serves here under this name. */
   hashOf(driver: string): string | undefined
+  /** Where the code with this hash, which a run is pinned to, can be run. */
+  locate(hash: string): CodePlace
   /** Does any other live host have it? */
   elsewhere(driver: string): boolean
   /** Names of the drivers, on any live host, that reconcile this kind when no pipeline is named; ordered. */
   listening(kind: string): readonly string[]
 }
+
+/**
+ * `here`: this host can run it now. `store`: it may be in the store and can be brought here. `elsewhere`: another live
+ * host serves it. `nowhere`: none of these.
+ */
+export type CodePlace = "here" | "store" | "elsewhere" | "nowhere"
 
 /** One moment on both clocks: the wall's for what is written down, the monotonic one for what is measured here. */
 export interface Now {
@@ -71,6 +79,8 @@ export type Effect =
       readonly reason: "timeout" | "cancelled" | "fenced"
       readonly message: string
     }
+  /** Bring the code a run is pinned to here. */
+  | { readonly type: "fetch"; readonly hash: string }
   /** Forget an attempt that is over and that another host or attempt has replaced. */
   | { readonly type: "discard"; readonly stepId: string }
 

@@ -10,6 +10,7 @@ import { parseRunKey, prefixes } from "../store/keys.ts"
 import type { Change, Listing, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
+import { DriverBundles } from "./bundles.ts"
 import { HostLease } from "./claims.ts"
 import type { Effect, Now, Observed, Transition } from "./decision.ts"
 import { OtherHosts, viewHost } from "./hosts.ts"
@@ -54,6 +55,7 @@ export class Engine implements AsyncDisposable {
   readonly #attempts: LocalAttempts
   readonly #records: RunRecords
   readonly #otherHosts: OtherHosts
+  readonly #bundles: DriverBundles
   readonly #runs = new Map<string, ObservedRun>()
   readonly #queue: RunQueue
   readonly #starved = new Set<string>()
@@ -72,6 +74,7 @@ export class Engine implements AsyncDisposable {
     this.#options = options
     this.#store = options.store
     this.#log = options.log
+    this.#bundles = new DriverBundles(options.store, options.drivers)
     this.#records = new RunRecords(options.store)
     this.#queue = new RunQueue({ parallelMax, work: (runId) => this.#look(runId) })
     this.#otherHosts = new OtherHosts(options.hostId)
@@ -193,10 +196,12 @@ export class Engine implements AsyncDisposable {
 
   #onHosts(changes: readonly Change[]): void {
     for (const change of changes) this.#otherHosts.observe(change)
+    this.#bundles.lookAgain()
     this.#wakeAll()
   }
 
   #onDrivers(): void {
+    this.#bundles.lookAgain()
     this.#lease.publish().catch((error: unknown) => {
       this.#log.error({ err: error }, "the host's record could not be written")
     })
@@ -266,7 +271,7 @@ export class Engine implements AsyncDisposable {
       this.#queue.wakeAt(run.runId, wakeAtMs)
       if (transitions.length === 0) {
         if (isEnded(run.header.status)) this.#endTracking(run)
-        if (effects.length === 0) return
+        if (effects.every(({ type }) => type === "fetch")) return
       } else if (await this.#commit(run, transitions)) {
         conflicts = 0
       } else {
@@ -286,6 +291,11 @@ export class Engine implements AsyncDisposable {
     this.#starting += starting
     let revision: Revision | undefined
     try {
+      for (const transition of taken) {
+        // A run may be pinned to code only when the code is safe.
+        if (transition.type === "header")
+          await this.#bundles.keep(Object.values(transition.run.drivers ?? {}))
+      }
       revision = await this.#store.commit(guards, writes)
     } finally {
       this.#starting -= starting
@@ -323,8 +333,25 @@ export class Engine implements AsyncDisposable {
       case "discard":
         this.#forget(run.runId, effect.stepId)
         break
+      case "fetch":
+        void this.#fetch(effect.hash)
+        break
       default:
         effect satisfies never
+    }
+  }
+
+  /** Many runs may wait for the same code: all of them are looked at when it is here, or turns out to be lost. */
+  async #fetch(hash: string): Promise<void> {
+    try {
+      if (await this.#bundles.fetch(hash)) this.#wakeAll()
+    } catch (error) {
+      this.#log.error(
+        { err: error, hash },
+        "the code of a driver could not be fetched from the store; it is tried again",
+      )
+      await Bun.sleep(retryMs)
+      this.#wakeAll()
     }
   }
 
@@ -356,7 +383,7 @@ export class Engine implements AsyncDisposable {
       claims: run.claims,
       caughtUp: this.#watched >= run.headerRevision,
       local: this.#attempts.of(run.runId),
-      host: viewHost(this.#options, { slots: this.#slots, others: this.#otherHosts }),
+      host: viewHost(this.#options, { slots: this.#slots, others: this.#otherHosts, bundles: this.#bundles }),
     }
   }
 

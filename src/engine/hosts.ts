@@ -4,6 +4,7 @@ import type { HostRecord } from "../model/host.ts"
 import { keyOf } from "../store/change.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Change, Listing } from "../store/store.ts"
+import type { DriverBundles } from "./bundles.ts"
 import type { HostView } from "./decision.ts"
 
 /** The other live hosts, by their records in the store. */
@@ -37,6 +38,14 @@ export class OtherHosts {
     return false
   }
 
+  /** Does any of them serve this very content? */
+  haveContent(hash: string): boolean {
+    for (const record of this.#records.values()) {
+      if (record.drivers.some((driver) => driver.hash === hash)) return true
+    }
+    return false
+  }
+
   /** Names of their drivers that listen for this kind. */
   listening(kind: string): string[] {
     return [...this.#records.values()].flatMap((record) =>
@@ -48,12 +57,21 @@ export class OtherHosts {
 /** This host as a plan sees it, with what it knows of the others. */
 export function viewHost(
   { hostId, drivers }: { readonly hostId: string; readonly drivers: DriverHost },
-  { slots, others }: { readonly slots: number; readonly others: OtherHosts },
+  {
+    slots,
+    others,
+    bundles,
+  }: { readonly slots: number; readonly others: OtherHosts; readonly bundles: DriverBundles },
 ): HostView {
   return {
     hostId,
     slots,
     hashOf: (driver) => drivers.find(driver)?.hash,
+    locate: (hash) => {
+      if (drivers.canRun(hash)) return "here"
+      if (bundles.mayHold(hash)) return "store"
+      return others.haveContent(hash) ? "elsewhere" : "nowhere"
+    },
     elsewhere: (driver) => others.have(driver),
     listening: (kind) => {
       const here = drivers.listening(kind).map(({ name }) => name)

@@ -286,19 +286,15 @@ class Planning {
         return
       }
     }
-    const driverHash = host.hashOf(step.driver)
-    if (driverHash === undefined) {
-      if (!host.elsewhere(step.driver)) this.#wait(step.id, { type: "driver", driver: step.driver })
-      return
-    }
+    const driverHash = this.#codeFor(step)
+    if (driverHash === undefined) return
     if (this.#slotsTaken >= host.slots) {
       this.#starved = true
       return
     }
     this.#slotsTaken++
-    if (this.#run.status === "pending") {
-      this.#run = { ...this.#run, status: "running", startedAt: this.#stamp() }
-    }
+    this.#begin()
+    this.#pin({ [step.driver]: driverHash })
     this.#started.push({
       type: "start",
       stepId: step.id,
@@ -312,9 +308,56 @@ class Planning {
     })
   }
 
+  /** The content of the driver to run the step with, once this host can run it; what else is to be done is planned. */
+  #codeFor(step: PipelineStep): string | undefined {
+    const { host } = this.#observed
+    const { driver } = step
+    const pinned = this.#run.drivers?.[driver]
+    if (pinned === undefined) {
+      const hash = host.hashOf(driver)
+      if (hash === undefined && !host.elsewhere(driver)) this.#wait(step.id, { type: "driver", driver })
+      return hash
+    }
+    const place = host.locate(pinned)
+    switch (place) {
+      case "here":
+        return pinned
+      case "store":
+        this.#effects.push({ type: "fetch", hash: pinned })
+        return undefined
+      case "elsewhere":
+        return undefined
+      case "nowhere":
+        this.#wait(step.id, { type: "driver", driver, hash: pinned })
+        return undefined
+      default:
+        place satisfies never
+        return undefined
+    }
+  }
+
+  /** The run starts: it is pinned to all the drivers of its steps that this host has. */
+  #begin(): void {
+    if (this.#run.status !== "pending") return
+    this.#run = { ...this.#run, status: "running", startedAt: this.#stamp() }
+    const pins: Record<string, string> = {}
+    for (const { driver } of this.#stepsOfRun()) {
+      const hash = this.#observed.host.hashOf(driver)
+      if (hash !== undefined) pins[driver] = hash
+    }
+    this.#pin(pins)
+  }
+
+  /** What is pinned already stays. */
+  #pin(pins: Readonly<Record<string, string>>): void {
+    const known = this.#run.drivers
+    if (known !== undefined && Object.keys(pins).every((driver) => Object.hasOwn(known, driver))) return
+    this.#run = { ...this.#run, drivers: { ...pins, ...known } }
+  }
+
   #wait(stepId: string, waitingFor: WaitingFor): void {
     const state = this.#stateOf(stepId)
-    if (state?.status === "waiting" && state.waitingFor.type === waitingFor.type) return
+    if (state?.status === "waiting" && isSame(state.waitingFor, waitingFor)) return
     this.#started.push({
       type: "wait",
       stepId,
@@ -329,4 +372,10 @@ class Planning {
   #stamp(): string {
     return new Date(this.#now.wallMs).toISOString()
   }
+}
+
+function isSame(a: WaitingFor, b: WaitingFor): boolean {
+  return a.type === "driver" && b.type === "driver"
+    ? a.driver === b.driver && a.hash === b.hash
+    : a.type === b.type
 }

@@ -44,6 +44,13 @@ export interface DriverDescription {
   readonly source: string
 }
 
+/** The code of a driver as it is kept in the store: its text is in that many parts, in order. */
+export interface DriverBundle {
+  readonly hash: string
+  readonly parts: number
+  readonly createdAt: string
+}
+
 /** Does a driver that listens for these kinds listen for this one? */
 export function listensFor(resources: readonly string[], kind: string): boolean {
   return resources.includes(kind) || resources.includes("*")

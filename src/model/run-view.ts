@@ -12,6 +12,10 @@ export interface RunView {
   readonly event: ResourceEvent
   readonly resource: { readonly type: string; readonly name: string; readonly version: number }
   readonly pipeline?: { readonly name: string; readonly hash: string }
+  /** The content of each driver that the run is pinned to, by its name. */
+  readonly drivers?: { readonly [driver: string]: string }
+  /** The run this one does again. It may be gone by now. */
+  readonly rerunOf?: string
   readonly createdAt: string
   readonly startedAt?: string
   readonly finishedAt?: string
@@ -55,6 +59,8 @@ export function viewRun(
     event: run.event,
     resource: run.resource,
     ...(run.pipeline === undefined ? {} : { pipeline: run.pipeline }),
+    ...(run.drivers === undefined ? {} : { drivers: run.drivers }),
+    ...(run.rerunOf === undefined ? {} : { rerunOf: run.rerunOf }),
     createdAt: run.createdAt,
     ...timesOf(run),
     ...(run.cancelRequestedAt === undefined ? {} : { cancelRequestedAt: run.cancelRequestedAt }),

@@ -20,6 +20,13 @@ interface RunIdentity {
   readonly pipeline?: { readonly name: string; readonly hash: string }
   /** Without a pipeline: one step for each driver that listened for the kind when the run was planned first. */
   readonly steps?: readonly PipelineStep[]
+  /**
+   * The content of each driver, by its name, that this run uses: those its first host had when it started, and any
+   * other from its first attempt on. The run keeps them whatever is edited later.
+   */
+  readonly drivers?: { readonly [driver: string]: string }
+  /** The run this one does again. It may be gone by now. */
+  readonly rerunOf?: string
   readonly createdAt: string
   /** Someone asked for it to be cancelled; it is cancelled when no attempt runs any more. */
   readonly cancelRequestedAt?: string
@@ -62,7 +69,8 @@ export type StepStatus = (typeof stepStatuses)[number]
 
 /** What a waiting step waits for. */
 export type WaitingFor =
-  | { readonly type: "driver"; readonly driver: string }
+  /** With `hash`: for the very content the run is pinned to, which no live host has any more. */
+  | { readonly type: "driver"; readonly driver: string; readonly hash?: string }
   | { readonly type: "timer"; readonly until: string }
 
 interface Attempted {
@@ -104,7 +112,9 @@ export function isEnded(status: RunStatus): status is Verdict["status"] {
 export function describeWaiting(waitingFor: WaitingFor): string {
   switch (waitingFor.type) {
     case "driver":
-      return `waiting for driver "${waitingFor.driver}"`
+      return waitingFor.hash === undefined
+        ? `waiting for driver "${waitingFor.driver}"`
+        : `waiting for driver "${waitingFor.driver}" as it was when the run started (${waitingFor.hash.slice(0, 12)})`
     case "timer":
       return `waiting until ${waitingFor.until}`
     default:

@@ -4,9 +4,12 @@
  *   definitions/<name>                       ResourceDefinition
  *   pipelines/<name>                         PipelineRecord: what new runs start with
  *   pipeline-revisions/<hash>                Pipeline: what runs are pinned to
+ *   driver-bundles/<hash>                    DriverBundle: the code of a driver that runs are pinned to
+ *   driver-bundle-parts/<hash>/<n>           its text, in pieces
  *   file-faults/<file>                       FileFaults: what is wrong in a file of the pipelines folder
  *   resources/<type>/<name>                  Resource: the newest version
  *   resource-versions/<type>/<name>/<n>      Resource: each earlier version, and the last one of a deleted resource
+ *   idempotency/<hash>                       IdempotencyRecord: the first answer to a client's own key
  *   hosts/<hostId>                           HostRecord, leased
  *   runs/header/<runId>                      Run
  *   runs/active/<runId>                      "": a mark on every run that has not ended
@@ -20,8 +23,11 @@
 export const prefixes = {
   definitions: "definitions/",
   pipelines: "pipelines/",
+  driverBundles: "driver-bundles/",
+  driverBundleParts: "driver-bundle-parts/",
   fileFaults: "file-faults/",
   resources: "resources/",
+  idempotency: "idempotency/",
   hosts: "hosts/",
   runs: "runs/",
   runHeaders: "runs/header/",
@@ -31,6 +37,9 @@ export const prefixes = {
 export const definitionKey = (name: string) => `definitions/${name}`
 export const pipelineKey = (name: string) => `pipelines/${name}`
 export const pipelineRevisionKey = (hash: string) => `pipeline-revisions/${hash}`
+export const driverBundleKey = (hash: string) => `driver-bundles/${hash}`
+export const driverBundlePartKey = (hash: string, part: number) =>
+  `driver-bundle-parts/${hash}/${String(part).padStart(6, "0")}`
 /** `file` is relative to the pipelines folder and may hold "/". */
 export const fileFaultsKey = (file: string) => `file-faults/${file}`
 export const resourcesPrefix = (type: string) => `resources/${type}/`
@@ -39,6 +48,8 @@ export const resourceVersionsPrefix = (type: string, name: string) => `resource-
 /** Versions are padded so that they sort as numbers. */
 export const resourceVersionKey = (type: string, name: string, version: number) =>
   `resource-versions/${type}/${name}/${String(version).padStart(10, "0")}`
+/** `hash` is of what the client's key is for and of the key itself, which may hold "/". */
+export const idempotencyKey = (hash: string) => `idempotency/${hash}`
 export const hostKey = (hostId: string) => `hosts/${hostId}`
 export const runKey = (runId: string) => `runs/header/${runId}`
 export const activeRunKey = (runId: string) => `runs/active/${runId}`

@@ -39,7 +39,14 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
         claims: observed.claims,
         caughtUp: true,
         local,
-        host: { hostId, slots: 64, hashOf: () => hash, elsewhere: () => false, listening: () => [] },
+        host: {
+          hostId,
+          slots: 64,
+          locate: () => "here",
+          hashOf: () => hash,
+          elsewhere: () => false,
+          listening: () => [],
+        },
       },
       { wallMs: Date.now(), monotonicMs: performance.now() },
     )

@@ -58,6 +58,51 @@ describe("a run of a pipeline", () => {
     expect((await ended(store, edited)).steps.map(({ id }) => id)).toEqual(["sign"])
   })
 
+  test("keeps the driver code it started with, also on a host that never had it", async () => {
+    await using store = await openSqlite(":memory:")
+    const before = new ScriptedDrivers().add("build", { hash: "b1" }).add("ship", { hash: "s1" })
+    const first = await startEngine(store, before)
+    const runId = await submit(store, { pipeline: buildThenShip })
+    const build = await before.nextAttempt("build")
+    before.add("ship", { hash: "s2" })
+    build.succeed()
+    expect((await before.nextAttempt("ship")).attempt.driver.hash).toBe("s1")
+    await first[Symbol.asyncDispose]()
+
+    const after = new ScriptedDrivers().add("build", { hash: "b2" }).add("ship", { hash: "s2" })
+    await using _second = await startEngine(store, after)
+    const again = await after.nextAttempt("ship")
+    expect(again.attempt).toMatchObject({ attempt: 2, driver: { name: "ship", hash: "s1" } })
+    again.succeed()
+    expect(await ended(store, runId)).toMatchObject({
+      status: "succeeded",
+      drivers: { build: "b1", ship: "s1" },
+    })
+    const newer = await submit(store, { pipeline: buildThenShip })
+    expect((await after.nextAttempt("build")).attempt).toMatchObject({ runId: newer, driver: { hash: "b2" } })
+  })
+
+  test("waits for code that only a host that is gone had, and says so", async () => {
+    await using store = await openSqlite(":memory:")
+    const before = new ScriptedDrivers().add("build", { hash: "b1" }).add("ship", { hash: "s1" })
+    before.bundleOf = async () => undefined
+    const first = await startEngine(store, before)
+    const runId = await submit(store, { pipeline: buildThenShip })
+    ;(await before.nextAttempt("build")).succeed()
+    await before.nextAttempt("ship")
+    await first[Symbol.asyncDispose]()
+
+    const after = new ScriptedDrivers().add("build", { hash: "b2" }).add("ship", { hash: "s2" })
+    await using _second = await startEngine(store, after)
+    await stepIn(store, runId, "ship", "waiting")
+    expect((await view(store, runId)).message).toBe(
+      'waiting for driver "ship" as it was when the run started (s1)',
+    )
+    after.add("ship", { hash: "s1" })
+    ;(await after.nextAttempt("ship")).succeed()
+    expect((await ended(store, runId)).status).toBe("succeeded")
+  })
+
   test("hands results, metadata and the resource on to later steps", async () => {
     await using store = await openSqlite(":memory:")
     const drivers = new ScriptedDrivers("build", "ship")

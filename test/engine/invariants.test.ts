@@ -108,6 +108,7 @@ class SimulatedHost {
           hostId: this.hostId,
           slots: 2 - this.#local.size,
           hashOf: () => "d",
+          locate: () => "here",
           elsewhere: () => true,
           listening: () => [],
         },
@@ -121,7 +122,7 @@ class SimulatedHost {
       } else if (effect.type === "abort") {
         const local = this.#local.get(effect.stepId) as LocalAttempt
         this.#local.set(effect.stepId, { ...local, aborted: effect.reason })
-      } else {
+      } else if (effect.type === "discard") {
         this.#local.delete(effect.stepId)
       }
     }

@@ -16,7 +16,8 @@ const pending: Run = {
   status: "pending",
   createdAt: at,
 }
-const running: Run = { ...pending, status: "running", startedAt: at }
+const pins = { build: "d", test: "d", ship: "d", left: "d", right: "d", join: "d" }
+const running: Run = { ...pending, status: "running", startedAt: at, drivers: pins }
 const failing = { status: "failed", message: 'step "build" failed' } as const
 
 const step = (id: string, needs: readonly string[], more: Partial<PipelineStep> = {}): PipelineStep => ({
@@ -75,6 +76,7 @@ function planOf(situation: Situation): Plan {
       hostId: here,
       slots: 10,
       hashOf: () => "d",
+      locate: () => "here",
       elsewhere: () => false,
       listening: () => [],
       ...situation.host,
@@ -115,6 +117,8 @@ function said({ transitions, effects, starved, behind }: Plan): string[] {
           return `abort ${effect.stepId}: ${effect.reason}`
         case "discard":
           return `discard ${effect.stepId}`
+        case "fetch":
+          return `fetch ${effect.hash}`
         default:
           return effect satisfies never
       }
@@ -128,6 +132,8 @@ const claim = (hostId = here, attempt = 1): Claim => ({ hostId, attempt })
 const local = (more: Partial<LocalAttempt> = {}): LocalAttempt => ({ attempt: 1, deadlineMs: 2_000, ...more })
 const success = { success: true, message: "" }
 const failure = { success: false, message: "no" }
+const unpinned: Run = { ...pending, status: "running", startedAt: at }
+const pinnedRun: Run = { ...running, drivers: { build: "old" } }
 const cancelling: Run = { ...running, cancelRequestedAt: at }
 
 const table: readonly (readonly [string, Situation, readonly string[]])[] = [
@@ -280,7 +286,7 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
   ["an orphan is taken over as a new attempt", { states: { build: runs("host-b") } }, ["start build#2"]],
   [
     "an orphan whose driver no host has waits for it",
-    { states: { build: runs("host-b") }, host: { hashOf: () => undefined } },
+    { run: unpinned, states: { build: runs("host-b") }, host: { hashOf: () => undefined } },
     ["build waits for driver"],
   ],
   [
@@ -332,7 +338,7 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
   ],
   [
     "a waiting step is not written again",
-    { states: { build: waitsForDriver("build") }, host: { hashOf: () => undefined } },
+    { run: unpinned, states: { build: waitsForDriver("build") }, host: { hashOf: () => undefined } },
     [],
   ],
   [
@@ -344,6 +350,21 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     "a step whose driver another host has is left to it",
     { run: pending, host: { hashOf: () => undefined, elsewhere: () => true } },
     [],
+  ],
+  [
+    "code a run is pinned to is fetched from the store",
+    { run: pinnedRun, host: { locate: () => "store" } },
+    ["fetch old"],
+  ],
+  [
+    "code a run is pinned to that another host serves is left to it",
+    { run: pinnedRun, host: { locate: () => "elsewhere" } },
+    [],
+  ],
+  [
+    "code a run is pinned to that is lost is waited for",
+    { run: pinnedRun, host: { locate: () => "nowhere" } },
+    ["build waits for driver"],
   ],
   ["a host without a slot starts nothing and says so", { run: pending, host: { slots: 0 } }, ["starved"]],
   [
@@ -425,6 +446,35 @@ describe("plan", () => {
       expect(said(planOf(situation))).toEqual([...expected])
     })
   }
+
+  test("pins a run at its start to the drivers this host has, and to no others", () => {
+    const { transitions } = planOf({
+      run: pending,
+      host: { hashOf: (driver) => (driver === "ship" ? undefined : `${driver}-1`) },
+    })
+    expect(transitions[0]).toMatchObject({
+      type: "header",
+      run: { drivers: { build: "build-1", test: "test-1" } },
+    })
+    expect(transitions[1]).toMatchObject({ type: "start", state: { driverHash: "build-1" } })
+  })
+
+  test("starts a step on the code the run is pinned to, whatever serves now", () => {
+    const { transitions } = planOf({ run: pinnedRun, host: { hashOf: () => "new" } })
+    expect(transitions).toMatchObject([{ type: "start", stepId: "build", state: { driverHash: "old" } }])
+  })
+
+  test("pins a driver that came later at its first attempt", () => {
+    const { transitions } = planOf({
+      run: pinnedRun,
+      states: { build: done() },
+      host: { hashOf: () => "new" },
+    })
+    expect(transitions).toMatchObject([
+      { type: "header", run: { drivers: { build: "old", test: "new" } } },
+      { type: "start", stepId: "test", state: { driverHash: "new" } },
+    ])
+  })
 
   test("asks to be woken at the earliest deadline", () => {
     const { wakeAtMs } = planOf({

@@ -32,6 +32,7 @@ export class ScriptedAttempt {
 /** A driver host whose drivers do nothing until the test holds their attempts and settles them. */
 export class ScriptedDrivers implements DriverHost {
   readonly #drivers = new Map<string, DriverDescription>()
+  readonly #runnable = new Set<string>()
   readonly #listeners: (() => void)[] = []
   readonly #attempts: ScriptedAttempt[] = []
   #arrival = Promise.withResolvers<void>()
@@ -46,6 +47,7 @@ export class ScriptedDrivers implements DriverHost {
 
   add(name: string, options: { hash?: string; resources?: readonly string[] } = {}): this {
     const { hash = `hash-of-${name}`, resources = [] } = options
+    this.#runnable.add(hash)
     this.#drivers.set(name, { name, hash, resources, type: "module", source: `${name}.ts` })
     for (const listener of this.#listeners) listener()
     return this
@@ -88,6 +90,16 @@ export class ScriptedDrivers implements DriverHost {
   }
   onChange(listener: () => void): void {
     this.#listeners.push(listener)
+  }
+  canRun(hash: string): boolean {
+    return this.#runnable.has(hash)
+  }
+  async bundleOf(hash: string): Promise<string | undefined> {
+    return this.#runnable.has(hash) ? `code of ${hash}` : undefined
+  }
+  async adopt(hash: string, text: string): Promise<void> {
+    if (text !== `code of ${hash}`) throw new Error(`this is not the code of ${hash}: ${text}`)
+    this.#runnable.add(hash)
   }
 
   run(attempt: Attempt): Promise<DriverResult> {
