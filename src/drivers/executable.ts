@@ -42,7 +42,7 @@ export function startExecutableWork(
       }
       return readOutcome(child.stdout(), exitCode)
     } catch (error) {
-      return failure(`The executable cannot be started: ${messageOf(error)}`)
+      return failure(`The executable cannot be started: ${reasonOf(error)}`)
     }
   }
 
@@ -67,6 +67,14 @@ async function startWhenWritten(
       await Bun.sleep(tries)
     }
   }
+}
+
+/** The system's reason in words; its own names the copy, which nobody has written. */
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined
+  if (code === "ENOEXEC") return "it is no program of this machine, and its first line does not start with #!"
+  if (code === "ENOENT") return "what its #! line names is not there"
+  return messageOf(error)
 }
 
 function readOutcome(stdout: string, exitCode: number): DriverResult {

@@ -127,3 +127,23 @@ test("a sidecar that says something else than resources is a fault", async () =>
   expect(drivers.host.faults()).toMatchObject([{ file: "program.json" }])
   expect(drivers.host.find("program")).toBeUndefined()
 })
+
+test.each([
+  [
+    "echo text",
+    "The executable cannot be started: it is no program of this machine, and its first line does not start with #!",
+  ],
+  ["#!/no/such/shell\n", "The executable cannot be started: what its #! line names is not there"],
+])("an executable that cannot be started says why: %j", async (text, message) => {
+  await using drivers = await openDrivers({ program: text })
+  expect(await drivers.run("program")).toMatchObject({ success: false, message })
+})
+
+test("a module whose import cannot be found is a fault that names it", async () => {
+  await using drivers = await openDrivers({
+    "d.ts": `import pad from "no-such-package"\nexport default { reconcile: () => ({ success: true, message: pad }) }`,
+  })
+  expect(drivers.host.faults()).toMatchObject([
+    { file: "d.ts", line: 1, message: expect.stringContaining("no-such-package") },
+  ])
+})
