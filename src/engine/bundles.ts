@@ -15,7 +15,8 @@ const bundleLengthMax = 32_000_000
 export class DriverBundles {
   readonly #store: Store
   readonly #drivers: DriverHost
-  readonly #kept = new Set<string>()
+  /** Code that is in the store, or on its way there: runs that are pinned to it at once share one way. */
+  readonly #kept = new Map<string, Promise<void>>()
   readonly #missing = new Set<string>()
   readonly #fetching = new Set<string>()
 
@@ -26,11 +27,15 @@ export class DriverBundles {
 
   /** Resolves when the code of these hashes is in the store, as far as this host has it and it can be kept. */
   async keep(hashes: Iterable<string>): Promise<void> {
-    for (const hash of hashes) {
-      if (this.#kept.has(hash)) continue
-      await this.#write(hash)
-      this.#kept.add(hash)
-    }
+    for (const hash of hashes) await (this.#kept.get(hash) ?? this.#begin(hash))
+  }
+
+  #begin(hash: string): Promise<void> {
+    const writing = this.#write(hash)
+    this.#kept.set(hash, writing)
+    // What failed is tried anew by the next run.
+    writing.catch(() => this.#kept.delete(hash))
+    return writing
   }
 
   async #write(hash: string): Promise<void> {

@@ -30,6 +30,16 @@ test("code that is in the store is not written again", async () => {
   expect((await store.get(driverBundleKey("h")))?.modRevision).toBe(before as number)
 })
 
+test("code that many runs are pinned to at once is written once", async () => {
+  await using store = await openSqlite(":memory:")
+  const bundles = new DriverBundles(store, driversWith({ h: "x".repeat(1_000_000) }))
+  await Promise.all(Array.from({ length: 50 }, () => bundles.keep(["h"])))
+  const parts = await store.list(prefixes.driverBundleParts)
+  const record = await store.get(driverBundleKey("h"))
+  expect(parts.entries.map(({ modRevision }) => modRevision)).toEqual([1, 2, 3])
+  expect(record?.modRevision).toBe(4)
+})
+
 test("code that cannot be kept leaves nothing behind, and is missing until it is looked for again", async () => {
   await using store = await openSqlite(":memory:")
   const bundles = new DriverBundles(store, driversWith({}))
