@@ -13,6 +13,7 @@ import { openApiRoutes } from "./openapi.ts"
 import { pipelineRevisions } from "./pipeline-revisions.ts"
 import { pipelineRoutes } from "./pipelines.ts"
 import { isExpected, problemOf } from "./problem.ts"
+import { rerunRoutes } from "./rerun.ts"
 import { resourceRoutes } from "./resources.ts"
 import type { ApiContext, ApiServer, Call, Route } from "./route.ts"
 import { startRunFeed } from "./run-feed.ts"
@@ -77,6 +78,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     ...resourceRoutes(context),
     ...pipelineRoutes(context),
     ...runRoutes(context),
+    ...rerunRoutes(context),
     ...logRoutes(context),
     ...driverRoutes(context),
     ...hostRoutes(context),

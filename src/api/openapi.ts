@@ -55,12 +55,8 @@ function operationOf(route: Route): object {
       required: true,
       schema: { type: "string" },
     })),
-    ...Object.entries(route.query ?? {}).map(([name, description]) => ({
-      name,
-      in: "query",
-      description,
-      schema: { type: "string" },
-    })),
+    ...optionalParameters("query", route.query),
+    ...optionalParameters("header", route.headers),
   ]
   const answers = Object.entries(route.responses).map(([status, shape]) => [status, responseOf(shape)])
   return {
@@ -80,6 +76,15 @@ function operationOf(route: Route): object {
       },
     },
   }
+}
+
+function optionalParameters(place: "query" | "header", texts: Readonly<Record<string, string>> = {}) {
+  return Object.entries(texts).map(([name, description]) => ({
+    name,
+    in: place,
+    description,
+    schema: { type: "string" },
+  }))
 }
 
 const mediaTypes = { events: "text/event-stream", text: "text/plain", html: "text/html" } as const
@@ -150,12 +155,15 @@ function renderRoute(route: Route): string {
   const query = Object.entries(route.query ?? {}).map(
     ([name, text]) => `<dt><code>?${escapeHtml(name)}</code></dt><dd>${escapeHtml(text)}</dd>`,
   )
+  const headers = Object.entries(route.headers ?? {}).map(
+    ([name, text]) => `<dt><code>${escapeHtml(name)}</code></dt><dd>${escapeHtml(text)}</dd>`,
+  )
   const answers = Object.entries(route.responses).map(
     ([status, shape]) =>
       `<dt>${status}</dt><dd>${escapeHtml(shape.description)}${shape.type === "json" ? renderSchema(shape.schema) : ""}</dd>`,
   )
   return `<details><summary><b class="${route.method}">${route.method}</b><code>${escapeHtml(route.path)}</code><span>${escapeHtml(route.summary)}</span></summary>
-<dl>${query.join("")}${route.body === undefined ? "" : `<dt>Body</dt><dd>${renderSchema(route.body)}</dd>`}${answers.join("")}</dl></details>`
+<dl>${query.join("")}${headers.join("")}${route.body === undefined ? "" : `<dt>Body</dt><dd>${renderSchema(route.body)}</dd>`}${answers.join("")}</dl></details>`
 }
 
 function renderSchema(schema: GenericSchema): string {

@@ -14,16 +14,7 @@ export const waitMsMax = 300_000
 
 /** The body as JSON. Refuses what is over {@link bodyBytesMax} without reading it, and says where JSON ends. */
 export async function readJson(request: Request): Promise<unknown> {
-  const text = await readText(request)
-  try {
-    return JSON.parse(text)
-  } catch {
-    const { line, column, expected } = findJsonFault(text)
-    throw new HttpError(
-      "MALFORMED",
-      `The body is not JSON: expected ${expected} at line ${line}, column ${column}`,
-    )
-  }
+  return parseJson(await readText(request))
 }
 
 /**
@@ -35,11 +26,16 @@ export async function readBody<Schema extends v.GenericSchema>(
   schema: Schema,
   defaults: Readonly<Record<string, string>> = {},
 ): Promise<v.InferOutput<Schema>> {
-  const body = await readJson(request)
-  if (isPlainObject(body)) return parseAs(schema, { ...defaults, ...withoutNulls(body) })
-  throw new ConveyorError("INVALID", "The body does not validate", {
-    faults: [{ message: "Expected an object", path: "" }],
-  })
+  return parseBody(await readJson(request), schema, defaults)
+}
+
+/** The same where no body at all stands for an empty object. */
+export async function readOptionalBody<Schema extends v.GenericSchema>(
+  request: Request,
+  schema: Schema,
+): Promise<v.InferOutput<Schema>> {
+  const text = await readText(request)
+  return parseBody(text === "" ? {} : parseJson(text), schema)
 }
 
 /** Reads a value with a schema; throws `INVALID` with the JSON Pointer of each fault. */
@@ -78,6 +74,29 @@ export function waitMs(query: URLSearchParams): number {
 export function invalidQuery(name: string, message: string): ConveyorError {
   return new ConveyorError("INVALID", `The query parameter "${name}" does not validate`, {
     faults: [{ message, path: `?${name}` }],
+  })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    const { line, column, expected } = findJsonFault(text)
+    throw new HttpError(
+      "MALFORMED",
+      `The body is not JSON: expected ${expected} at line ${line}, column ${column}`,
+    )
+  }
+}
+
+function parseBody<Schema extends v.GenericSchema>(
+  body: unknown,
+  schema: Schema,
+  defaults: Readonly<Record<string, string>> = {},
+): v.InferOutput<Schema> {
+  if (isPlainObject(body)) return parseAs(schema, { ...defaults, ...withoutNulls(body) })
+  throw new ConveyorError("INVALID", "The body does not validate", {
+    faults: [{ message: "Expected an object", path: "" }],
   })
 }
 

@@ -1,5 +1,6 @@
 import { ConveyorError } from "../errors.ts"
 import type { ResourceEvent } from "../model/event.ts"
+import type { StartedAnswer } from "../model/idempotency.ts"
 import type { Resource, ResourceSource } from "../model/resource.ts"
 import type { Run } from "../model/run.ts"
 import {
@@ -10,6 +11,7 @@ import {
   runKey,
 } from "../store/keys.ts"
 import type { Entry, Guard, Store, Write } from "../store/store.ts"
+import type { FirstUse } from "./idempotency.ts"
 import type { RunPlan } from "./resource-kinds.ts"
 
 /** One change of a resource that is to be made. */
@@ -22,11 +24,21 @@ export interface ResourceChange {
   readonly at: string
 }
 
+/** What who creates a resource is told. */
+export interface CreatedAnswer extends StartedAnswer {
+  readonly name: string
+  readonly version: string
+}
+
 /**
- * Creates a resource and its run as one commit; `CONFLICT` when there is one. Counts on from the versions of a deleted
- * one of that name, which it looks for only when the first try shows that there are any.
+ * Creates a resource and its run as one commit; `CONFLICT` when there is one, undefined when another request with the
+ * same key was first. Counts on from the versions of a deleted one of that name, which it looks for only when the first
+ * try shows that there are any.
  */
-export async function createResource(change: ResourceChange, source: ResourceSource): Promise<Resource> {
+export async function createResource(
+  change: ResourceChange,
+  { source, first }: { readonly source: ResourceSource; readonly first: FirstUse<CreatedAnswer> },
+): Promise<CreatedAnswer | undefined> {
   const { store } = change
   const key = resourceKey(source.resource, source.name)
   for (let version = 1; ; version = (await lastVersion(store, source)) + 1) {
@@ -36,15 +48,24 @@ export async function createResource(change: ResourceChange, source: ResourceSou
       createdAt: change.at,
       at: change.at,
     })
+    const answer = {
+      name: resource.name,
+      runid: change.plan.starts ? change.runId : "",
+      message: "Resource created successfully",
+      version: String(version),
+    }
     const guards: readonly Guard[] = [
+      ...first.guards,
       { key, modRevision: 0 },
       { key: resourceVersionKey(source.resource, source.name, version), modRevision: 0 },
     ]
     const writes: readonly Write[] = [
       { type: "put", key, value: JSON.stringify(resource) },
       ...runWrites(change, resource, "create"),
+      ...first.writes(answer),
     ]
-    if ((await store.commit(guards, writes)) !== undefined) return resource
+    if ((await store.commit(guards, writes)) !== undefined) return answer
+    if (await first.isLost()) return undefined
     if ((await store.get(key)) !== undefined) {
       throw new ConveyorError("CONFLICT", `The ${source.resource} "${source.name}" exists already`)
     }
@@ -121,14 +142,18 @@ function keep(resource: Resource, value: string): Write {
 
 function runWrites(change: ResourceChange, resource: Resource, event: ResourceEvent): readonly Write[] {
   if (!change.plan.starts) return []
-  const run: Run = {
+  return startWrites({
     runId: change.runId,
     status: "pending",
     event,
     resource: { type: resource.resource, name: resource.name, version: resource.version },
     ...(change.plan.pipeline === undefined ? {} : { pipeline: change.plan.pipeline }),
     createdAt: change.at,
-  }
+  })
+}
+
+/** What puts a new run on the belt. */
+export function startWrites(run: Run & { readonly status: "pending" }): readonly Write[] {
   return [
     { type: "put", key: runKey(run.runId), value: JSON.stringify(run) },
     { type: "put", key: activeRunKey(run.runId), value: "" },

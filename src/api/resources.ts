@@ -10,10 +10,17 @@ import { listPage, pageOf, pageResponse } from "./paging.ts"
 import { notFound } from "./problem.ts"
 import { nameParameter, parseAs, readBody, waitMs } from "./request.ts"
 import { resourceKinds } from "./resource-kinds.ts"
-import { createResource, deleteResource, parseResource, updateResource } from "./resource-writes.ts"
+import {
+  type CreatedAnswer,
+  createResource,
+  deleteResource,
+  parseResource,
+  updateResource,
+} from "./resource-writes.ts"
 import type { ApiContext, Call, Route } from "./route.ts"
 import {
   createdResourceShape,
+  idempotencyHeaders,
   json,
   listOf,
   nothing,
@@ -22,6 +29,7 @@ import {
   updatedResourceShape,
   waitQuery,
 } from "./shapes.ts"
+import { answerStart, withRun } from "./started-run.ts"
 
 /** Resources: what travels the belt. Creating, updating and deleting one starts a run where its pipeline wants that. */
 export function resourceRoutes(context: ApiContext): readonly Route[] {
@@ -36,8 +44,8 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
     throw notFound(type, name, nearestName(name, await namesUnder(store, resourcesPrefix(type))))
   }
 
-  function newChange() {
-    return { store, runId: Bun.randomUUIDv7(), at: context.now().toISOString() }
+  function newChange(runId: string = Bun.randomUUIDv7()) {
+    return { store, runId, at: context.now().toISOString() }
   }
 
   return [
@@ -46,24 +54,22 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
       path: "/resources",
       summary: "Create a resource, which starts a run",
       query: waitQuery,
+      headers: idempotencyHeaders,
       body: resourceSourceSchema,
       responses: {
         201: json(createdResourceShape, "It is stored; `runid` is empty when no run has started"),
       },
       async handle(call) {
-        const wait = waitMs(call.query)
         const source = await readBody(call.request, resourceSourceSchema)
-        const plan = await kinds.check(source, "create")
-        const change = { ...newChange(), plan }
-        using observed = wait > 0 && plan.starts ? new FollowedRun(context, change.runId) : undefined
-        const resource = await createResource(change, source)
-        const created = {
-          name: resource.name,
-          runid: plan.starts ? change.runId : "",
-          message: "Resource created successfully",
-          version: String(resource.version),
-        }
-        return Response.json(await withRun(created, { call, observed, wait }), { status: 201 })
+        return answerStart<CreatedAnswer>(context, {
+          call,
+          scope: "POST /resources",
+          body: source,
+          async start(runId, first) {
+            const plan = await kinds.check(source, "create")
+            return createResource({ ...newChange(runId), plan }, { source, first })
+          },
+        })
       },
     },
     {
@@ -122,7 +128,7 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
         requireSameName(source.resource, type, "resource")
         const plan = await kinds.check(source, "update")
         const change = { ...newChange(), plan }
-        using observed = wait > 0 && plan.starts ? new FollowedRun(context, change.runId) : undefined
+        using followed = wait > 0 && plan.starts ? new FollowedRun(context, change.runId) : undefined
         let resource: Resource | undefined
         while (resource === undefined) {
           resource = await updateResource(change, { entry: await getResource(call.params), source })
@@ -133,7 +139,7 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
           message: "Resource updated successfully",
           version: String(resource.version),
         }
-        return Response.json(await withRun(updated, { call, observed, wait }))
+        return Response.json(await withRun(updated, { call, followed, wait }))
       },
     },
     {
@@ -175,18 +181,6 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
       },
     },
   ]
-
-  /** Waits for the run that was started, where that was asked for, and adds it to the answer. */
-  async function withRun<Answer extends object>(
-    answer: Answer,
-    { call, observed, wait }: { call: Call; observed: FollowedRun | undefined; wait: number },
-  ) {
-    if (observed === undefined) return answer
-    call.keepOpen()
-    await observed.waitForEnd(wait, call.request.signal)
-    if (observed.run === undefined) await observed.load()
-    return { ...answer, run: await observed.view() }
-  }
 }
 
 const typeSchema = v.object({ type: resourceSourceSchema.entries.name })

@@ -39,6 +39,8 @@ export interface Route {
   readonly path: string
   readonly summary: string
   readonly query?: Readonly<Record<string, string>>
+  /** Headers that change what it does. */
+  readonly headers?: Readonly<Record<string, string>>
   readonly body?: v.GenericSchema
   /** The schema of each status's body; undefined for none. Problems are added to every route. */
   readonly responses: Readonly<Record<number, ResponseShape>>

@@ -31,6 +31,11 @@ export const pageQuery = {
 export const waitQuery = {
   wait: 'Answer when the run has ended or this much time is up, such as "30s"; at most "5m"',
 } as const
+/** The headers of what is safe to send twice. */
+export const idempotencyHeaders = {
+  "Idempotency-Key":
+    "1 to 255 visible ASCII characters of your own. For 24 hours a request with the same key and body does nothing and is answered as the first one was, with the header Idempotency-Replayed",
+} as const
 
 const any = v.unknown()
 const mapping = v.record(v.string(), v.unknown())
@@ -108,6 +113,8 @@ const runFields = {
   event: v.picklist(resourceEvents),
   resource: v.object({ type: v.string(), name: v.string(), version: v.number() }),
   pipeline: optional(v.object({ name: v.string(), hash: v.string() })),
+  drivers: optional(v.record(v.string(), v.string())),
+  rerunOf: optional(v.string()),
   createdAt: time,
   startedAt: optional(time),
   finishedAt: optional(time),
@@ -125,6 +132,7 @@ export const createdResourceShape = v.object({
   version: v.string(),
   run: optional(runShape),
 })
+export const rerunShape = v.object({ runid: v.string(), message: v.string(), run: optional(runShape) })
 export const updatedResourceShape = v.object({
   ...resourceFields,
   version: v.string(),

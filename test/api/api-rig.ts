@@ -24,7 +24,7 @@ export interface ApiRig extends AsyncDisposable {
   readonly logs: LogStore
   /** Everything the API reported as a bug or a broken watch. */
   readonly errors: unknown[]
-  send(method: string, path: string, body?: Json): Promise<Answer>
+  send(method: string, path: string, body?: Json, headers?: Readonly<Record<string, string>>): Promise<Answer>
   stop(): Promise<void>
   /** Writes a record as the engine does. */
   put(key: string, value: unknown): Promise<void>
@@ -74,7 +74,7 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
     errors,
     readRun,
     stop: api.stop,
-    send: (method, path, body) => send(api.url + path, method, body),
+    send: (method, path, body, headers) => send(api.url + path, { method, body, headers }),
     put: (key, value) => write([putOf(key, value)]),
     async startRun(runId) {
       await write([putOf(runKey(runId), { ...(await readRun(runId)), status: "running", startedAt: at })])
@@ -107,12 +107,19 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
   }
 }
 
-async function send(url: string, method: string, body?: Json): Promise<Answer> {
+async function send(
+  url: string,
+  {
+    method,
+    body,
+    headers = {},
+  }: { method: string; body: Json | undefined; headers: Readonly<Record<string, string>> | undefined },
+): Promise<Answer> {
   const response = await fetch(url, {
     method,
     ...(body === undefined
-      ? {}
-      : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+      ? { headers }
+      : { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } }),
   })
   const text = await response.text()
   const isJson = response.headers.get("content-type")?.includes("json") ?? false

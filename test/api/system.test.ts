@@ -121,12 +121,16 @@ describe("the API's own description", () => {
       "/runs/{id}",
       "/runs/{id}/cancel",
       "/runs/{id}/events",
+      "/runs/{id}/rerun",
     ])
     const create = body.paths["/resources"].post
     expect(create.requestBody.content["application/json"].schema.required).toEqual(["name", "resource"])
     expect(create.responses["201"].content["application/json"].schema.properties.runid).toEqual({
       type: "string",
     })
+    expect(create.parameters).toContainEqual(
+      expect.objectContaining({ name: "Idempotency-Key", in: "header" }),
+    )
     expect(create.responses.default.content["application/problem+json"]).toBeDefined()
   })
 
@@ -134,6 +138,7 @@ describe("the API's own description", () => {
     const { status, headers, body } = await rig.send("GET", "/openapi")
     expect([status, headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"])
     expect(body).toContain("/resources/:type/:name")
+    expect(body).toContain("Idempotency-Key")
     expect(body).not.toMatch(/(?:src|href)="(?:https?:)?\/\/|@import|url\(/)
   })
 })
@@ -157,6 +162,8 @@ test("every answer has the shape that is described, and nothing beside it", asyn
   })
   const expectShape = (schema: v.GenericSchema, body: unknown) => expect(v.parse(schema, body)).toEqual(body)
   expectShape(shapes.createdResourceShape, created)
+  const { body: rerun } = await own.send("POST", `/runs/${created.runid}/rerun?wait=1ms`)
+  expectShape(shapes.rerunShape, rerun)
   expectShape(shapes.updatedResourceShape, (await own.send("PUT", "/resources/app/a", source)).body)
   expectShape(shapes.problemShape, (await own.send("POST", "/resources", {})).body)
   for (const [path, schema] of [
@@ -165,6 +172,7 @@ test("every answer has the shape that is described, and nothing beside it", asyn
     ["/pipelines", v.array(shapes.pipelineShape)],
     ["/runs", v.array(shapes.runSummaryShape)],
     [`/runs/${created.runid}`, shapes.runShape],
+    [`/runs/${rerun.runid}`, shapes.runShape],
     ["/logs", v.array(shapes.logLineShape)],
     ["/drivers", v.array(shapes.driverShape)],
     ["/hosts", v.array(shapes.hostShape)],
