@@ -4,6 +4,7 @@ import * as v from "valibot"
 import { ConveyorError } from "./errors.ts"
 import { durationSchema } from "./model/duration.ts"
 import type { Fault } from "./model/fault.ts"
+import { type Labels, parseLabels } from "./model/labels.ts"
 import { nearestName } from "./model/nearest.ts"
 
 /** The whole configuration of a host, validated, defaults applied, paths absolute. Frozen: nothing changes it later. */
@@ -23,6 +24,8 @@ export interface Config {
   readonly attemptsMax: number
   /** How long a host that died keeps its claims. */
   readonly leaseTtlMs: number
+  /** What pipelines may ask for with `host`. */
+  readonly labels: Labels
 }
 
 export type StoreConfig =
@@ -59,6 +62,11 @@ export const settings = {
     default: "10s",
   },
   "attempts-max": { argument: "<number>", description: "attempts running at the same time", default: "64" },
+  label: {
+    argument: "<key=value>",
+    description: "what pipelines may ask of a host; repeatable",
+    default: "",
+  },
   "lease-ttl": {
     argument: "<duration>",
     description: "how long a dead host keeps its claims",
@@ -119,6 +127,7 @@ export async function loadConfig(input: {
     graceMs: read("grace", durationSchema),
     attemptsMax: read("attempts-max", integerSchema(1, 10_000)),
     leaseTtlMs: read("lease-ttl", leaseTtlSchema),
+    labels: read("label", labelSchema),
   }
   if (faults.length > 0) {
     throw new ConveyorError("INVALID", "The configuration is not valid", { faults })
@@ -140,6 +149,17 @@ const leaseTtlSchema = v.pipe(
   durationSchema,
   v.minValue(1_000, "Expected at least 1s"),
   v.maxValue(3_600_000, "Expected at most 1h"),
+)
+
+const labelRule = "Expected KEY=VALUE[,KEY=VALUE…]"
+const labelSchema = v.pipe(
+  v.string(labelRule),
+  v.rawTransform(({ dataset, addIssue, NEVER }): Labels => {
+    const labels = parseLabels(dataset.value)
+    if (labels !== undefined) return labels
+    addIssue({ message: labelRule })
+    return NEVER
+  }),
 )
 
 function integerSchema(min: number, max: number) {

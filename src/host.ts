@@ -61,11 +61,14 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   const hostId = `${hostname()}-${Bun.randomUUIDv7()}`
   const startedAt = new Date().toISOString()
   let url = ""
+  let attempts = () => 0
   const describe = (): HostRecord => ({
     hostId,
     version,
     startedAt,
     ...(url === "" ? {} : { url }),
+    labels: config.labels,
+    load: { attempts: attempts(), attemptsMax: config.attemptsMax },
     drivers: drivers.list(),
     driverFaults: drivers.faults(),
   })
@@ -74,6 +77,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     drivers,
     appendLog: (runId, lines) => logs.append(runId, lines),
     hostId,
+    labels: config.labels,
     leaseTtlMs: config.leaseTtlMs,
     graceMs: config.graceMs,
     attemptsMax: config.attemptsMax,
@@ -81,6 +85,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     describe,
     log,
   })
+  attempts = () => engine.load
   parts.use(engine)
   const api = await serveApi({
     store,

@@ -104,7 +104,9 @@ interface RunFlags {
 function addSettings(command: Command, names: readonly SettingName[]): void {
   for (const name of names) {
     const { argument, description, default: value } = settings[name]
-    command.option(`--${name} ${argument}`, `${description} (default: ${value})`)
+    const shown = value === "" ? description : `${description} (default: ${value})`
+    if (name === "label") command.option(`--${name} ${argument}`, shown, collect)
+    else command.option(`--${name} ${argument}`, shown)
   }
 }
 
@@ -114,7 +116,8 @@ function settingFlags(options: object): Record<string, string> {
   return Object.fromEntries(
     Object.entries(options)
       .map(
-        ([name, value]) => [name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), value] as const,
+        ([name, value]) =>
+          [name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), String(value)] as const,
       )
       .filter(([name]) => isSetting(name)),
   )

@@ -35,6 +35,7 @@ describe("the configuration", () => {
       graceMs: 10_000,
       attemptsMax: 64,
       leaseTtlMs: 10_000,
+      labels: {},
     })
   })
 

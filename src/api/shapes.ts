@@ -200,6 +200,8 @@ export const hostShape = v.object({
   version: v.string(),
   startedAt: time,
   url: optional(v.string()),
+  labels: v.record(v.string(), v.string()),
+  load: v.object({ attempts: v.number(), attemptsMax: v.number() }),
   drivers: v.array(v.object(driverFields)),
   driverFaults: v.array(faultShape),
 })

@@ -1,4 +1,5 @@
 import type { DriverResult } from "../model/driver.ts"
+import type { Labels } from "../model/labels.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
 import type { Claim, Run, StepState } from "../model/run.ts"
 
@@ -13,6 +14,8 @@ export interface Observed {
   readonly run: Run
   /** The steps of the run's pipeline revision; of no account for a run without a pipeline. */
   readonly steps: readonly PipelineStep[]
+  /** The labels its pipeline asks of a host. */
+  readonly labels: Labels
   /** What the run refers to and the store does not hold, as the message of its failure. */
   readonly missing?: string
   readonly states: ReadonlyMap<string, StepState>
@@ -42,7 +45,10 @@ export interface HostView {
   hashOf(driver: string): string | undefined
   /** Where the code with this hash, which a run is pinned to, can be run. */
   locate(hash: string): CodePlace
-  /** Does any other live host have it? */
+  /** Has this host the labels the run's pipeline asks for? And does any other live host? */
+  readonly fits: boolean
+  readonly othersFit: boolean
+  /** Does any other live host that fits have it? */
   elsewhere(driver: string): boolean
   /** Names of the drivers, on any live host, that reconcile this kind when no pipeline is named; ordered. */
   listening(kind: string): readonly string[]
@@ -50,7 +56,7 @@ export interface HostView {
 
 /**
  * `here`: this host can run it now. `store`: it may be in the store and can be brought here. `elsewhere`: another live
- * host serves it. `nowhere`: none of these.
+ * host that fits serves it. `nowhere`: none of these.
  */
 export type CodePlace = "here" | "store" | "elsewhere" | "nowhere"
 

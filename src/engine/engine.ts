@@ -2,6 +2,7 @@ import type { Logger } from "pino"
 import type { DriverHost } from "../drivers/driver-host.ts"
 import { ConveyorError, messageOf } from "../errors.ts"
 import type { HostRecord } from "../model/host.ts"
+import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
 import { isEnded, type Run } from "../model/run.ts"
 import { keyOf } from "../store/change.ts"
@@ -25,6 +26,8 @@ export interface EngineOptions {
   readonly drivers: DriverHost
   readonly appendLog: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
   readonly hostId: string
+  /** This host's labels. */
+  readonly labels: Labels
   readonly leaseTtlMs: number
   /** How long an attempt that is aborted may take to end by itself. */
   readonly graceMs: number
@@ -375,15 +378,26 @@ export class Engine implements AsyncDisposable {
   }
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
+    const { hostId, labels, drivers } = this.#options
+    const wanted = run.pipeline?.host ?? {}
     return {
       run: header,
       steps: run.pipeline?.steps ?? [],
+      labels: wanted,
       ...(missing === undefined ? {} : { missing }),
       states: run.states,
       claims: run.claims,
       caughtUp: this.#watched >= run.headerRevision,
       local: this.#attempts.of(run.runId),
-      host: viewHost(this.#options, { slots: this.#slots, others: this.#otherHosts, bundles: this.#bundles }),
+      host: viewHost({
+        hostId,
+        labels,
+        drivers,
+        others: this.#otherHosts,
+        bundles: this.#bundles,
+        slots: this.#slots,
+        wanted,
+      }),
     }
   }
 

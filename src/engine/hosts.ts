@@ -1,6 +1,7 @@
 import type { DriverHost } from "../drivers/driver-host.ts"
 import { listensFor } from "../model/driver.ts"
 import type { HostRecord } from "../model/host.ts"
+import { fits, type Labels } from "../model/labels.ts"
 import { keyOf } from "../store/change.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Change, Listing } from "../store/store.ts"
@@ -30,19 +31,23 @@ export class OtherHosts {
     else this.#records.delete(hostId)
   }
 
-  /** Does any of them have this driver? */
-  have(driver: string): boolean {
-    for (const record of this.#records.values()) {
-      if (record.drivers.some(({ name }) => name === driver)) return true
-    }
-    return false
+  /** Is there one with these labels? */
+  fit(wanted: Labels): boolean {
+    return this.#some(wanted, () => true)
   }
 
-  /** Does any of them serve this very content? */
-  haveContent(hash: string): boolean {
-    for (const record of this.#records.values()) {
-      if (record.drivers.some((driver) => driver.hash === hash)) return true
-    }
+  /** Does one with these labels have this driver? */
+  have(driver: string, wanted: Labels): boolean {
+    return this.#some(wanted, ({ drivers }) => drivers.some(({ name }) => name === driver))
+  }
+
+  /** Does one with these labels serve this very content? */
+  haveContent(hash: string, wanted: Labels): boolean {
+    return this.#some(wanted, ({ drivers }) => drivers.some((driver) => driver.hash === hash))
+  }
+
+  #some(wanted: Labels, is: (record: HostRecord) => boolean): boolean {
+    for (const record of this.#records.values()) if (fits(record.labels, wanted) && is(record)) return true
     return false
   }
 
@@ -54,25 +59,41 @@ export class OtherHosts {
   }
 }
 
+/** What a view of this host is made of. `wanted`: the labels the run's pipeline asks for. */
+export interface HostViewSources {
+  readonly hostId: string
+  readonly labels: Labels
+  readonly drivers: DriverHost
+  readonly others: OtherHosts
+  readonly bundles: DriverBundles
+  readonly slots: number
+  readonly wanted: Labels
+}
+
 /** This host as a plan sees it, with what it knows of the others. */
-export function viewHost(
-  { hostId, drivers }: { readonly hostId: string; readonly drivers: DriverHost },
-  {
-    slots,
-    others,
-    bundles,
-  }: { readonly slots: number; readonly others: OtherHosts; readonly bundles: DriverBundles },
-): HostView {
+export function viewHost({
+  hostId,
+  labels,
+  drivers,
+  others,
+  bundles,
+  slots,
+  wanted,
+}: HostViewSources): HostView {
   return {
     hostId,
     slots,
+    fits: fits(labels, wanted),
+    get othersFit() {
+      return others.fit(wanted)
+    },
     hashOf: (driver) => drivers.find(driver)?.hash,
     locate: (hash) => {
       if (drivers.canRun(hash)) return "here"
       if (bundles.mayHold(hash)) return "store"
-      return others.haveContent(hash) ? "elsewhere" : "nowhere"
+      return others.haveContent(hash, wanted) ? "elsewhere" : "nowhere"
     },
-    elsewhere: (driver) => others.have(driver),
+    elsewhere: (driver) => others.have(driver, wanted),
     listening: (kind) => {
       const here = drivers.listening(kind).map(({ name }) => name)
       return [...new Set([...here, ...others.listening(kind)])].sort()

@@ -286,6 +286,10 @@ class Planning {
         return
       }
     }
+    if (!host.fits) {
+      if (!host.othersFit) this.#wait(step.id, { type: "host", labels: this.#observed.labels })
+      return
+    }
     const driverHash = this.#codeFor(step)
     if (driverHash === undefined) return
     if (this.#slotsTaken >= host.slots) {

@@ -3,6 +3,7 @@ import { durationSchema } from "./duration.ts"
 import { type ResourceEvent, resourceEventSchema } from "./event.ts"
 import type { Fault } from "./fault.ts"
 import { canonicalJson, type Json, type JsonObject, jsonObjectSchema } from "./json.ts"
+import { type Labels, labelsSchema } from "./labels.ts"
 import { isName, nameSchema } from "./name.ts"
 import { nearestName } from "./nearest.ts"
 
@@ -40,6 +41,7 @@ export const pipelineSourceSchema = v.object({
   resource: nameSchema,
   on: v.optional(v.pipe(v.array(resourceEventSchema), v.minLength(1, "Expected at least one event"))),
   metadata: v.optional(jsonObjectSchema),
+  host: v.optional(labelsSchema),
   steps: v.pipe(
     v.array(stepSchema, "Expected a list of steps"),
     v.minLength(1, "Expected at least one step"),
@@ -79,6 +81,8 @@ export interface Pipeline {
   readonly resource: string
   readonly on: readonly ResourceEvent[]
   readonly metadata: JsonObject
+  /** Labels a host must have to do its steps; absent: any host will do. */
+  readonly host?: Labels
   readonly steps: readonly PipelineStep[]
 }
 
@@ -139,6 +143,7 @@ export function resolvePipeline(source: PipelineSource): { pipeline: Pipeline } 
       resource: source.resource,
       on: source.on ?? ["create"],
       metadata: source.metadata ?? {},
+      ...(source.host === undefined ? {} : { host: source.host }),
       steps,
     },
   }

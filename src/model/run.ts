@@ -1,5 +1,6 @@
 import type { DriverResult } from "./driver.ts"
 import type { ResourceEvent } from "./event.ts"
+import { formatLabels, type Labels } from "./labels.ts"
 import type { PipelineStep } from "./pipeline.ts"
 
 /*
@@ -72,6 +73,8 @@ export type WaitingFor =
   /** With `hash`: for the very content the run is pinned to, which no live host has any more. */
   | { readonly type: "driver"; readonly driver: string; readonly hash?: string }
   | { readonly type: "timer"; readonly until: string }
+  /** For a live host that has these labels. */
+  | { readonly type: "host"; readonly labels: Labels }
 
 interface Attempted {
   /** Counts from 1. */
@@ -115,6 +118,8 @@ export function describeWaiting(waitingFor: WaitingFor): string {
       return waitingFor.hash === undefined
         ? `waiting for driver "${waitingFor.driver}"`
         : `waiting for driver "${waitingFor.driver}" as it was when the run started (${waitingFor.hash.slice(0, 12)})`
+    case "host":
+      return `waiting for a host with ${formatLabels(waitingFor.labels)}`
     case "timer":
       return `waiting until ${waitingFor.until}`
     default:

@@ -42,6 +42,8 @@ test("hosts and their drivers are listed, each driver once for each content", as
     version: "1",
     startedAt,
     drivers: [driver("git", "a"), driver("shell", "s")],
+    labels: {},
+    load: { attempts: 0, attemptsMax: 64 },
     driverFaults: [fault, unborn],
   })
   await rig.put(hostKey("host-2"), {
@@ -49,6 +51,8 @@ test("hosts and their drivers are listed, each driver once for each content", as
     version: "1",
     startedAt,
     drivers: [driver("git", "b"), driver("shell", "s")],
+    labels: {},
+    load: { attempts: 0, attemptsMax: 64 },
     driverFaults: [],
   })
   const { body: hosts } = await rig.send("GET", "/hosts")
@@ -158,6 +162,8 @@ test("every answer has the shape that is described, and nothing beside it", asyn
     startedAt,
     url: own.url,
     drivers: [driver("git", "a")],
+    labels: {},
+    load: { attempts: 0, attemptsMax: 64 },
     driverFaults: [{ message: "no", file: "x.ts", line: 1, column: 2 }],
   })
   const expectShape = (schema: v.GenericSchema, body: unknown) => expect(v.parse(schema, body)).toEqual(body)

@@ -35,9 +35,9 @@ test("code that many runs are pinned to at once is written once", async () => {
   const bundles = new DriverBundles(store, driversWith({ h: "x".repeat(1_000_000) }))
   await Promise.all(Array.from({ length: 50 }, () => bundles.keep(["h"])))
   const parts = await store.list(prefixes.driverBundleParts)
-  const record = await store.get(driverBundleKey("h"))
-  expect(parts.entries.map(({ modRevision }) => modRevision)).toEqual([1, 2, 3])
-  expect(record?.modRevision).toBe(4)
+  const last = (await store.get(driverBundleKey("h")))?.modRevision ?? 0
+  expect(parts.entries.map(({ modRevision }) => modRevision)).toEqual([last - 3, last - 2, last - 1])
+  expect((await store.list("")).revision).toBe(last)
 })
 
 test("code that cannot be kept leaves nothing behind, and is missing until it is looked for again", async () => {

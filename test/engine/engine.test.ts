@@ -391,6 +391,22 @@ describe("an engine", () => {
     expect((await drivers.nextAttempt()).attempt.runId).toBe(third)
   })
 
+  test("leaves a pipeline that asks for labels to a host that has them, and says when there is none", async () => {
+    await using store = await openSqlite(":memory:")
+    const plain = new ScriptedDrivers("build")
+    await using _plain = await startEngine(store, plain)
+    const pipeline = pipelineOf({ host: { gpu: "yes", os: "linux" }, steps: [{ driver: "build" }] })
+    const runId = await submit(store, { pipeline })
+    await stepIn(store, runId, "build", "waiting")
+    expect((await view(store, runId)).message).toBe("waiting for a host with gpu=yes,os=linux")
+
+    const strong = new ScriptedDrivers("build")
+    await using _strong = await startEngine(store, strong, { labels: { gpu: "yes", os: "linux", zone: "a" } })
+    ;(await strong.nextAttempt()).succeed()
+    expect((await ended(store, runId)).status).toBe("succeeded")
+    expect(plain.history).toEqual([])
+  })
+
   test("leaves a step to another host that has its driver", async () => {
     await using store = await openSqlite(":memory:")
     const here = new ScriptedDrivers("build")

@@ -70,12 +70,15 @@ function planOf(situation: Situation): Plan {
     states: new Map(Object.entries(states)),
     claims: new Map(Object.entries(claims)),
     local: new Map(Object.entries(local)),
+    labels: { gpu: "yes" },
     caughtUp,
     ...(situation.missing === undefined ? {} : { missing: situation.missing }),
     host: {
       hostId: here,
       slots: 10,
       hashOf: () => "d",
+      fits: true,
+      othersFit: false,
       locate: () => "here",
       elsewhere: () => false,
       listening: () => [],
@@ -350,6 +353,16 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     "a step whose driver another host has is left to it",
     { run: pending, host: { hashOf: () => undefined, elsewhere: () => true } },
     [],
+  ],
+  [
+    "a step of a pipeline that asks for other labels is left to a host that has them",
+    { run: pending, host: { fits: false, othersFit: true } },
+    [],
+  ],
+  [
+    "a step of a pipeline that asks for labels nobody has waits for such a host",
+    { run: pending, host: { fits: false } },
+    ["build waits for host"],
   ],
   [
     "code a run is pinned to is fetched from the store",

@@ -41,6 +41,8 @@ export interface Submission {
   readonly type?: string
   readonly metadata?: JsonObject
   readonly spec?: JsonObject
+  /** Default: a new one. */
+  readonly runId?: string
 }
 
 /** Puts a resource and its run into the store, in one commit, as the API does. Answers the run's id. */
@@ -51,8 +53,8 @@ export async function submit(store: Store, submission: Submission = {}): Promise
     type = pipeline?.resource ?? "app",
     metadata = {},
     spec = {},
+    runId = Bun.randomUUIDv7(),
   } = submission
-  const runId = Bun.randomUUIDv7()
   const at = new Date().toISOString()
   const resource: Resource = {
     id: runId,
@@ -116,6 +118,19 @@ export async function ended(store: Store, runId: string): Promise<RunView> {
   })
 }
 
+/** Asks for the run to be cancelled, as the API does. Does nothing when it has ended. */
+export async function cancelRun(store: Store, runId: string): Promise<void> {
+  await until("the cancel is written", async () => {
+    const entry = await store.get(runKey(runId))
+    if (entry === undefined) throw new Error(`run ${runId} exists`)
+    const run = JSON.parse(entry.value) as Run
+    if (isEnded(run.status) || run.cancelRequestedAt !== undefined) return true
+    const value = JSON.stringify({ ...run, cancelRequestedAt: new Date().toISOString() })
+    const guard = { key: entry.key, modRevision: entry.modRevision }
+    return await store.commit([guard], [{ type: "put", key: entry.key, value }])
+  })
+}
+
 /** The claim on a step, if somebody holds it. */
 export async function claimOn(store: Store, runId: string, stepId: string): Promise<Claim | undefined> {
   const entry = await store.get(claimKey(runId, stepId))
@@ -148,6 +163,7 @@ export async function startEngine(
     drivers,
     appendLog: async () => {},
     hostId,
+    labels: {},
     leaseTtlMs: 10_000,
     graceMs: 100,
     attemptsMax: 64,
@@ -156,6 +172,8 @@ export async function startEngine(
       hostId,
       version: "test",
       startedAt: "2026-01-01T00:00:00.000Z",
+      labels: options.labels ?? {},
+      load: { attempts: 0, attemptsMax: 64 },
       drivers: drivers.list(),
       driverFaults: [],
     }),
