@@ -243,15 +243,15 @@ export class Engine implements AsyncDisposable {
       // Its alarm looks at it again. Whoever else waits for a slot is not asked now, when the store may be away.
       this.#starved.delete(runId)
       if (this.#stop.signal.aborted) return
-      this.#report(error, runId)
+      this.#report(error, { about: { runId }, message: `the run is looked at again: ${messageOf(error)}` })
       this.#queue.wakeAt(runId, performance.now() + retryMs)
     }
   }
 
   /** An outage of the store is one line, however many runs it holds up. */
-  #report(error: unknown, runId: string): void {
+  #report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
     if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) {
-      this.#log.error({ err: error, runId }, `the run is looked at again: ${messageOf(error)}`)
+      this.#log.error({ err: error, ...about }, message)
     } else if (!this.#storeAway) {
       this.#storeAway = true
       this.#log.error({ err: error }, "the store does not answer; runs go on when it does")
@@ -349,10 +349,9 @@ export class Engine implements AsyncDisposable {
     try {
       if (await this.#bundles.fetch(hash)) this.#wakeAll()
     } catch (error) {
-      this.#log.error(
-        { err: error, hash },
-        "the code of a driver could not be fetched from the store; it is tried again",
-      )
+      if (this.#stop.signal.aborted) return
+      const message = `the code of a driver could not be fetched; it is tried again: ${messageOf(error)}`
+      this.#report(error, { about: { hash }, message })
       await Bun.sleep(retryMs)
       this.#wakeAll()
     }
