@@ -14,6 +14,7 @@ import { pipelineRevisions } from "./pipeline-revisions.ts"
 import { pipelineRoutes } from "./pipelines.ts"
 import { isExpected, problemOf } from "./problem.ts"
 import { rerunRoutes } from "./rerun.ts"
+import { resolveRoutes } from "./resolve.ts"
 import { resourceRoutes } from "./resources.ts"
 import type { ApiContext, ApiServer, Call, Route } from "./route.ts"
 import { startRunFeed } from "./run-feed.ts"
@@ -79,6 +80,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     ...pipelineRoutes(context),
     ...runRoutes(context),
     ...rerunRoutes(context),
+    ...resolveRoutes(context),
     ...logRoutes(context),
     ...driverRoutes(context),
     ...hostRoutes(context),

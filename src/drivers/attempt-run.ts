@@ -41,7 +41,9 @@ export function startAttempt(
   { data, startWork }: { readonly data: string; readonly startWork: (surroundings: Surroundings) => Work },
 ): AttemptRun {
   const log = createAttemptLog(attempt)
-  const { token, workspace, signal, graceMs } = attempt
+  const { runId, stepId, workspace, signal, graceMs } = attempt
+  // Not the token: another host may have taken up this attempt's work under it, and its processes are not ours to end.
+  const token = `${runId}/${stepId}/${attempt.attempt}`
   const processes = createAttemptProcesses({ token, data, workspace, log })
   const work = startWork({ attempt, log, processes })
   let aborted: { readonly message: string; readonly deadline: number } | undefined

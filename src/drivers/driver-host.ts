@@ -47,6 +47,7 @@ export interface Attempt {
   readonly pipelineName?: string
   readonly stepId: string
   readonly attempt: number
+  /** See `ctx.token` in sdk.ts. */
   readonly token: string
   readonly event: ResourceEvent
   readonly resource: Resource

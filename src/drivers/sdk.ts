@@ -77,7 +77,8 @@ export interface DriverContext<Input = unknown> {
   /** Counts from 1. */
   readonly attempt: number
   /**
-   * Names this attempt to the outside world: unique among all attempts. Give it to services that fence or dedupe.
+   * Names this attempt's effects to the outside world: give it to services that fence or dedupe. Unique, but for an
+   * attempt that takes up the work of one that was cut off: that has the same token.
    */
   readonly token: string
   /** An absolute path: the folder all steps of this run on this host share. */

@@ -125,7 +125,7 @@ export class LocalAttempts {
       ...(pipeline === undefined ? {} : { pipelineName: pipeline.name }),
       stepId: step.id,
       attempt: state.attempt,
-      token: `${run.runId}/${step.id}/${state.attempt}`,
+      token: `${run.runId}/${step.id}/${state.origin ?? state.attempt}`,
       event: run.event,
       resource,
       input: this.#options.inputOf(order, results, resource),

@@ -1,7 +1,14 @@
 import type { DriverResult } from "../model/driver.ts"
 import { formatDuration } from "../model/duration.ts"
 import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
-import { isEnded, type Run, type StepState, type Verdict, type WaitingFor } from "../model/run.ts"
+import {
+  describeWaiting,
+  isEnded,
+  type Run,
+  type StepState,
+  type Verdict,
+  type WaitingFor,
+} from "../model/run.ts"
 import type { Effect, LocalAttempt, Now, Observed, Plan, Transition } from "./decision.ts"
 
 /** Decides, from what is observed and nothing else, what this host does next about one run. Pure. */
@@ -137,7 +144,7 @@ class Planning {
       return
     }
     for (const step of running) this.#launchIfClaimed(step.id)
-    for (const step of orphans) this.#start(step)
+    for (const step of orphans) this.#takeUp(step)
     for (const step of ready) this.#start(step)
   }
 
@@ -150,10 +157,8 @@ class Planning {
     let failed: string | undefined
     let ended = 0
     for (const step of steps) {
-      if (this.#stateOf(step.id)?.status === "running") {
-        if (this.#isOrphan(step.id)) orphans.push(step)
-        if (stopping) this.#settleIfUnattended(step.id)
-      }
+      if (this.#isOrphan(step.id)) orphans.push(step)
+      if (stopping) this.#settleIfUnattended(step.id)
       const state = this.#stateOf(step.id)
       if (state === undefined || state.status === "waiting") {
         if (this.#isReady(step)) ready.push(step)
@@ -206,6 +211,11 @@ class Planning {
   /** A step of a stopping run that no host is running: an orphan, or one claimed here and not launched yet. */
   #settleIfUnattended(stepId: string): void {
     const state = this.#stateOf(stepId)
+    if (state?.status === "waiting" && state.waitingFor.type === "resolution") {
+      const result = { success: false, message: `cancelled; ${describeWaiting(state.waitingFor)}` }
+      const { interrupted } = state.waitingFor
+      this.#settle(stepId, { ...interrupted, status: "cancelled", finishedAt: this.#stamp(), result })
+    }
     if (state?.status !== "running" || this.#observed.local.has(stepId)) return
     if (this.#observed.claims.has(stepId) && !this.#holds(stepId, state.attempt)) return
     this.#settle(stepId, {
@@ -271,6 +281,28 @@ class Planning {
     }
   }
 
+  /** An attempt was cut off: it is done again, or its outcome is asked for. */
+  #takeUp(step: PipelineStep): void {
+    const state = this.#stateOf(step.id)
+    if (step.effects !== "once" || state?.status !== "running") {
+      this.#start(step)
+      return
+    }
+    const { status: _, ...interrupted } = state
+    this.#wait(step.id, { type: "resolution", interrupted })
+  }
+
+  /** Somebody said how a cut-off attempt ended. Answers whether the step is to be started again. */
+  #resolve(stepId: string, state: StepState & { status: "waiting" }): boolean {
+    const { waitingFor, resolution } = state
+    if (waitingFor.type !== "resolution") return true
+    if (resolution === undefined) return false
+    if (resolution.outcome === "retry") return true
+    const { outcome: status, result } = resolution
+    this.#settle(stepId, { ...waitingFor.interrupted, status, finishedAt: this.#stamp(), result })
+    return false
+  }
+
   #start(step: PipelineStep): void {
     const { host } = this.#observed
     if (this.#changed.has(step.id)) {
@@ -279,6 +311,7 @@ class Planning {
       return
     }
     const state = this.#stateOf(step.id)
+    if (state?.status === "waiting" && !this.#resolve(step.id, state)) return
     if (state?.status === "waiting" && state.waitingFor.type === "timer") {
       const leftMs = Date.parse(state.waitingFor.until) - this.#now.wallMs
       if (leftMs > 0) {
@@ -305,6 +338,7 @@ class Planning {
       state: {
         status: "running",
         attempt: (state?.attempt ?? 0) + 1,
+        ...originOf(state),
         driverHash,
         hostId: host.hostId,
         startedAt: this.#stamp(),
@@ -382,4 +416,12 @@ function isSame(a: WaitingFor, b: WaitingFor): boolean {
   return a.type === "driver" && b.type === "driver"
     ? a.driver === b.driver && a.hash === b.hash
     : a.type === b.type
+}
+
+/** What takes up the work of an attempt that was cut off goes under that attempt's token. */
+function originOf(before: StepState | undefined): { readonly origin?: number } {
+  if (before?.status === "running") return { origin: before.origin ?? before.attempt }
+  if (before?.status !== "waiting" || before.waitingFor.type !== "resolution") return {}
+  const { origin, attempt } = before.waitingFor.interrupted
+  return { origin: origin ?? attempt }
 }

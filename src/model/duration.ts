@@ -7,10 +7,10 @@ const part = /(\d+(?:\.\d+)?)(ms|s|m|h|d)/y
 export const durationMsMax = 2 ** 31 - 1
 
 /**
- * Milliseconds of a duration like `500ms`, `10m` or `1h30m`; undefined when it is not one or is longer than
- * {@link durationMsMax}.
+ * Milliseconds of a duration like `500ms`, `10m` or `1h30m`; undefined when it is not one or is longer than `msMax`, by
+ * default {@link durationMsMax}.
  */
-export function parseDuration(text: string): number | undefined {
+export function parseDuration(text: string, msMax = durationMsMax): number | undefined {
   let total = 0
   part.lastIndex = 0
   while (part.lastIndex < text.length) {
@@ -18,7 +18,7 @@ export function parseDuration(text: string): number | undefined {
     if (match === null) return undefined
     total += Number(match[1]) * units[match[2] as keyof typeof units]
   }
-  return text !== "" && total <= durationMsMax ? Math.round(total) : undefined
+  return text !== "" && total <= msMax ? Math.round(total) : undefined
 }
 
 /** A duration as people write it: `0ms`, `1.5s`, `2m 5s`, `1h 3m`. For people, not for {@link parseDuration}. */

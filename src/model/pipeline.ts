@@ -19,6 +19,13 @@ const retrySchema = v.object({
   backoff: v.optional(durationSchema, 0),
 })
 
+/**
+ * What a step does to the world, which decides about an attempt that was cut off, so that nobody knows how far it came:
+ * a `pure` or `idempotent` one is done again, a `once` one waits until somebody says how it ended.
+ */
+export const stepEffects = ["pure", "idempotent", "once"] as const
+export type StepEffects = (typeof stepEffects)[number]
+
 const stepSchema = v.object({
   id: v.optional(nameSchema),
   name: v.optional(v.string()),
@@ -27,6 +34,9 @@ const stepSchema = v.object({
   needs: v.optional(v.array(nameSchema)),
   timeout: v.optional(durationSchema),
   retry: v.optional(retrySchema),
+  effects: v.optional(
+    v.picklist(stepEffects, `Expected one of ${stepEffects.map((kind) => `"${kind}"`).join(", ")}`),
+  ),
 })
 
 /**
@@ -68,6 +78,8 @@ export interface PipelineStep {
   readonly needs: readonly string[]
   readonly timeoutMs: number
   readonly retry?: { readonly attempts: number; readonly backoffMs: number }
+  /** Default `idempotent`. */
+  readonly effects?: StepEffects
 }
 
 /**
@@ -124,6 +136,7 @@ export function resolvePipeline(source: PipelineSource): { pipeline: Pipeline } 
       ...(step.retry === undefined
         ? {}
         : { retry: { attempts: step.retry.attempts, backoffMs: step.retry.backoff } }),
+      ...(step.effects === undefined ? {} : { effects: step.effects }),
     }
   })
   const cycle = findCycle(steps)

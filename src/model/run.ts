@@ -75,10 +75,14 @@ export type WaitingFor =
   | { readonly type: "timer"; readonly until: string }
   /** For a live host that has these labels. */
   | { readonly type: "host"; readonly labels: Labels }
+  /** For somebody to say how an attempt ended that was cut off, and must not simply be done again. */
+  | { readonly type: "resolution"; readonly interrupted: Attempted }
 
 interface Attempted {
   /** Counts from 1. */
   readonly attempt: number
+  /** The attempt whose work this one takes up, when that was cut off: both show the outside world the same token. */
+  readonly origin?: number
   /** The driver's content that ran, or runs, this attempt. */
   readonly driverHash: string
   readonly hostId: string
@@ -92,6 +96,8 @@ export type StepState =
       readonly waitingFor: WaitingFor
       readonly since: string
       readonly attempt: number
+      /** What somebody said of the interrupted attempt. */
+      readonly resolution?: Resolution
     }
   | (Attempted & { readonly status: "running" })
   | (Attempted & {
@@ -99,6 +105,11 @@ export type StepState =
       readonly finishedAt: string
       readonly result: DriverResult
     })
+
+/** How an attempt that was cut off ended, as somebody found out; `retry`: it had no effect and is to be done again. */
+export type Resolution =
+  | { readonly outcome: "succeeded" | "failed"; readonly result: DriverResult }
+  | { readonly outcome: "retry" }
 
 /** A host's hold on an attempt. It lies under the host's lease, so it goes when the host does. */
 export interface Claim {
@@ -120,6 +131,10 @@ export function describeWaiting(waitingFor: WaitingFor): string {
         : `waiting for driver "${waitingFor.driver}" as it was when the run started (${waitingFor.hash.slice(0, 12)})`
     case "host":
       return `waiting for a host with ${formatLabels(waitingFor.labels)}`
+    case "resolution": {
+      const { attempt, hostId } = waitingFor.interrupted
+      return `outcome unknown: attempt ${attempt} was cut off on ${hostId}; resolve it`
+    }
     case "timer":
       return `waiting until ${waitingFor.until}`
     default:

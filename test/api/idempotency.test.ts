@@ -3,12 +3,12 @@ import { idempotencyKeptMs } from "../../src/model/idempotency.ts"
 import type { Json } from "../../src/model/json.ts"
 import { prefixes, runKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
-import { FaultyStore } from "../rig/faulty-store.ts"
 import { apiRig, withRelease } from "./api-rig.ts"
+import { HookedStore } from "./hooked-store.ts"
 
 let now = new Date("2026-01-02T03:04:05.000Z")
 const memory = await openSqlite(":memory:")
-const store = new FaultyStore(memory)
+const store = new HookedStore(memory)
 const rig = await apiRig({ store, now: () => now })
 afterAll(async () => {
   await rig[Symbol.asyncDispose]()
@@ -64,13 +64,25 @@ describe("a resource that is sent twice with one key", () => {
     })
   })
 
-  test("is created once when both come at the same time", async () => {
+  test("is created once when all come at the same time", async () => {
     const [source, key] = [newSource(), newKey()]
+    store.gatherCommits(8)
     const answers = await Promise.all(Array.from({ length: 8 }, () => create(source, key)))
     const runIds = new Set(answers.map(({ body }) => body.runid))
     expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(201))
     expect(answers.filter(({ headers }) => headers.get("idempotency-replayed") === null)).toHaveLength(1)
     expect(await runsOf(source.name)).toEqual([...runIds])
+  })
+
+  test("is not created again when it was created and deleted by the others meanwhile", async () => {
+    const [source, key] = [newSource(), newKey()]
+    store.interruptCommit(async () => {
+      await create(source, key)
+      await rig.send("DELETE", `/resources/app/${source.name}`)
+    })
+    const late = await create(source, key)
+    expect([late.status, late.headers.get("idempotency-replayed")]).toEqual([201, "true"])
+    expect((await rig.send("GET", `/resources/app/${source.name}`)).status).toBe(404)
   })
 
   test("is created once when the first answer was lost", async () => {
@@ -162,6 +174,7 @@ describe("a key", () => {
     const first = await create(newSource(), key)
     now = new Date(now.getTime() + idempotencyKeptMs)
     const source = newSource()
+    store.gatherCommits(2)
     const answers = await Promise.all([1, 2].map(() => create(source, key)))
     expect(answers.map(({ status }) => status)).toEqual([201, 201])
     expect(answers[0]?.body).toEqual(answers[1]?.body)

@@ -1,15 +1,16 @@
 import { afterAll, describe, expect, test } from "bun:test"
-import {
-  activeRunKey,
-  pipelineKey,
-  pipelineRevisionKey,
-  resourceVersionKey,
-  runKey,
-} from "../../src/store/keys.ts"
+import { activeRunKey, pipelineRevisionKey, resourceVersionKey, runKey } from "../../src/store/keys.ts"
+import { openSqlite } from "../../src/store/sqlite.ts"
 import { apiRig, releasePipeline, withRelease } from "./api-rig.ts"
+import { HookedStore } from "./hooked-store.ts"
 
-const rig = await apiRig()
-afterAll(() => rig[Symbol.asyncDispose]())
+const memory = await openSqlite(":memory:")
+const store = new HookedStore(memory)
+const rig = await apiRig({ store })
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]()
+  await memory[Symbol.asyncDispose]()
+})
 await withRelease(rig)
 
 let count = 0
@@ -107,6 +108,7 @@ describe("a rerun", () => {
     const [one, other] = [await endedRun(), await endedRun()]
     const rerun = (runId: string, body?: { original: boolean }) =>
       rig.send("POST", `/runs/${runId}/rerun`, body, { "idempotency-key": "again" })
+    store.gatherCommits(5)
     const answers = await Promise.all(Array.from({ length: 5 }, () => rerun(one.runId)))
     expect(answers.map(({ status }) => status)).toEqual(Array(5).fill(201))
     expect(new Set(answers.map(({ body }) => body.runid)).size).toBe(1)
@@ -166,15 +168,38 @@ describe("what cannot be done again", () => {
   })
 })
 
-test("a rerun starts on the pipeline that is there when it is committed", async () => {
-  const { runId, pipeline } = await endedRun()
-  const reruns = Promise.all(Array.from({ length: 4 }, () => rig.send("POST", `/runs/${runId}/rerun`)))
-  const { body: edited } = await edit(pipeline)
-  for (const { body } of await reruns) {
-    const header = await rig.store.get(runKey(body.runid))
-    const current = await rig.store.get(pipelineKey(pipeline))
-    const isLater = (header?.modRevision ?? 0) > (current?.modRevision ?? 0)
-    const { pipeline: pinned } = JSON.parse(header?.value ?? "")
-    expect(pinned.hash === edited.hash).toBe(isLater)
-  }
+describe("a rerun that is decided on what then changes", () => {
+  test("starts on the pipeline that is there when it is committed", async () => {
+    const { runId, pipeline } = await endedRun()
+    store.interruptCommit(() => edit(pipeline))
+    const { body } = await rig.send("POST", `/runs/${runId}/rerun`)
+    const { hash } = (await rig.send("GET", `/pipelines/${pipeline}`)).body
+    expect((await rig.readRun(body.runid)).pipeline?.hash).toBe(hash)
+  })
+
+  test("starts on the same version of the resource, though that is no longer the newest", async () => {
+    const { runId, name, pipeline } = await endedRun()
+    store.interruptCommit(() => rig.send("PUT", `/resources/app/${name}`, { pipeline }))
+    const { status, body } = await rig.send("POST", `/runs/${runId}/rerun`)
+    expect([status, (await rig.readRun(body.runid)).resource.version]).toEqual([201, 1])
+  })
+
+  test("never starts on what was collected", async () => {
+    const { runId, name, pipeline } = await endedRun()
+    const { hash } = (await rig.send("GET", `/pipelines/${pipeline}`)).body
+    await rig.send("DELETE", `/resources/app/${name}`)
+    const lost = (key: string, body: { original: boolean }) => {
+      store.interruptCommit(() => memory.commit([], [{ type: "delete", key }]))
+      return rig.send("POST", `/runs/${runId}/rerun`, body)
+    }
+    expect((await lost(pipelineRevisionKey(hash), { original: true })).status).toBe(422)
+    expect((await lost(resourceVersionKey("app", name, 1), { original: false })).status).toBe(422)
+    expect((await endedAndLost()).status).toBe(404)
+
+    async function endedAndLost() {
+      const other = await endedRun()
+      store.interruptCommit(() => memory.commit([], [{ type: "delete", key: runKey(other.runId) }]))
+      return rig.send("POST", `/runs/${other.runId}/rerun`)
+    }
+  })
 })

@@ -126,6 +126,7 @@ describe("the API's own description", () => {
       "/runs/{id}/cancel",
       "/runs/{id}/events",
       "/runs/{id}/rerun",
+      "/runs/{id}/steps/{step}/resolve",
     ])
     const create = body.paths["/resources"].post
     expect(create.requestBody.content["application/json"].schema.required).toEqual(["name", "resource"])

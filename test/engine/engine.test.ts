@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { activeRunKey, prefixes, runKey } from "../../src/store/keys.ts"
+import type { Resolution } from "../../src/model/run.ts"
+import { activeRunKey, prefixes, runKey, stepKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import { claimOn, ended, pipelineOf, startEngine, stepIn, submit, view } from "../rig/belt.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
@@ -333,6 +334,52 @@ describe("an engine", () => {
       steps: [{ attempt: 1 }, { attempt: 2 }],
     })
     expect(after.history).toEqual(["ship#2"])
+  })
+
+  test("takes up a cut-off attempt under the same token, and under a new one after a failure", async () => {
+    await using store = await openSqlite(":memory:")
+    const before = new ScriptedDrivers("build")
+    const engine = await startEngine(store, before)
+    await submit(store, {
+      pipeline: pipelineOf({ steps: [{ driver: "build", retry: { attempts: 9, backoff: 0 } }] }),
+    })
+    const { token } = (await before.nextAttempt()).attempt
+    await engine[Symbol.asyncDispose]()
+
+    const after = new ScriptedDrivers("build")
+    await using _engine = await startEngine(store, after)
+    const second = await after.nextAttempt()
+    expect(second.attempt).toMatchObject({ attempt: 2, token })
+    second.fail("no")
+    expect((await after.nextAttempt()).attempt.token).not.toBe(token)
+  })
+
+  test("neither repeats nor fails a cut-off attempt that must happen once", async () => {
+    await using store = await openSqlite(":memory:")
+    const before = new ScriptedDrivers("pay", "ship")
+    const engine = await startEngine(store, before, { hostId: "first" })
+    const pipeline = pipelineOf({ steps: [{ driver: "pay", effects: "once" }, { driver: "ship" }] })
+    const runId = await submit(store, { pipeline })
+    await before.nextAttempt("pay")
+    await engine[Symbol.asyncDispose]()
+
+    const after = new ScriptedDrivers("pay", "ship")
+    await using _engine = await startEngine(store, after)
+    const asked = await stepIn(store, runId, "pay", "waiting")
+    expect((await view(store, runId)).message).toBe(
+      "outcome unknown: attempt 1 was cut off on first; resolve it",
+    )
+    const resolution: Resolution = {
+      outcome: "succeeded",
+      result: { success: true, message: "paid", data: 7 },
+    }
+    const value = JSON.stringify({ ...asked, resolution })
+    await store.commit([], [{ type: "put", key: stepKey(runId, "pay"), value }])
+    const ship = await after.nextAttempt("ship")
+    expect(ship.attempt.results["pay"]).toEqual({ success: true, message: "paid", data: 7 })
+    ship.succeed()
+    expect((await ended(store, runId)).status).toBe("succeeded")
+    expect(after.history).toEqual(["ship#1"])
   })
 
   test("that drains starts nothing new and writes down what ends in time", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import type { HostView, LocalAttempt, Observed, Plan } from "../../src/engine/decision.ts"
 import { plan } from "../../src/engine/plan.ts"
 import type { PipelineStep } from "../../src/model/pipeline.ts"
-import type { Claim, Run, StepState } from "../../src/model/run.ts"
+import type { Claim, Resolution, Run, StepState } from "../../src/model/run.ts"
 
 const at = "2026-01-01T00:00:00.000Z"
 const now = { wallMs: Date.parse(at), monotonicMs: 1_000 }
@@ -49,6 +49,15 @@ const waitsUntil = (until: string, attempt = 1): StepState => ({
   waitingFor: { type: "timer", until },
   since: at,
   attempt,
+})
+
+const onceOnly = [step("build", [], { effects: "once" })]
+const unresolved = (resolution?: Resolution): StepState => ({
+  status: "waiting",
+  waitingFor: { type: "resolution", interrupted: attempted("host-b", 1) },
+  since: at,
+  attempt: 1,
+  ...(resolution === undefined ? {} : { resolution }),
 })
 
 interface Situation {
@@ -291,6 +300,27 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     "an orphan whose driver no host has waits for it",
     { run: unpinned, states: { build: runs("host-b") }, host: { hashOf: () => undefined } },
     ["build waits for driver"],
+  ],
+  [
+    "an orphan that must happen once waits for somebody to say how it ended",
+    { steps: onceOnly, states: { build: runs("host-b") } },
+    ["build waits for resolution"],
+  ],
+  ["an unknown outcome is waited for", { steps: onceOnly, states: { build: unresolved() } }, []],
+  [
+    "an outcome that was found out is the step's",
+    { steps: onceOnly, states: { build: unresolved({ outcome: "succeeded", result: success }) } },
+    ["build succeeded"],
+  ],
+  [
+    "an attempt that was found to have had no effect is done again",
+    { steps: onceOnly, states: { build: unresolved({ outcome: "retry" }) } },
+    ["start build#2"],
+  ],
+  [
+    "an unknown outcome is cancelled with its run",
+    { run: cancelling, steps: onceOnly, states: { build: unresolved() } },
+    ["build cancelled", "run cancelled: cancelled on request"],
   ],
   [
     "an attempt over its deadline is aborted",
