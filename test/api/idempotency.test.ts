@@ -147,6 +147,13 @@ describe("a key", () => {
     expect((await rig.send("GET", "/resources/app/other")).status).toBe(404)
   })
 
+  test("that comes with two bodies at the same time creates one of them", async () => {
+    const key = newKey()
+    store.gatherCommits(2)
+    const answers = await Promise.all([1, 2].map(() => create(newSource(), key)))
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 422])
+  })
+
   test("has 1 to 255 visible ASCII characters", async () => {
     for (const key of ["", "a b", "a\tb", "é", "x".repeat(256)]) {
       const refused = await create(newSource(), key)
