@@ -26,7 +26,8 @@ export interface TransitionCommit {
  *             nobody holds the step
  *   settle    the claim, or its absence, is unchanged, → step, no claim
  *             so is the step
- *   wait      the step is unchanged, nobody holds it   → step
+ *   wait      the header and the step are unchanged,   → step
+ *             nobody holds the step
  *   release   the claim is unchanged                   → no claim
  */
 export function commitOf(
@@ -95,7 +96,7 @@ function partOf(
     case "wait": {
       const { stepId, state } = transition
       return {
-        guards: [run.stateGuard(stepId), run.claimGuard(stepId)],
+        guards: [run.headerGuard(), run.stateGuard(stepId), run.claimGuard(stepId)],
         writes: [{ type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) }],
       }
     }
