@@ -5,10 +5,9 @@ import type { HostRecord } from "../model/host.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
 import { isEnded, type Run } from "../model/run.ts"
-import { keyOf } from "../store/change.ts"
 import { follow } from "../store/follow.ts"
-import { parseRunKey, prefixes } from "../store/keys.ts"
-import type { Change, Listing, Revision, Store } from "../store/store.ts"
+import { prefixes } from "../store/keys.ts"
+import type { Change, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
 import { DriverBundles } from "./bundles.ts"
@@ -16,7 +15,8 @@ import { HostLease } from "./claims.ts"
 import type { Effect, Now, Observed, Transition } from "./decision.ts"
 import { OtherHosts, viewHost } from "./hosts.ts"
 import { inputOf } from "./input.ts"
-import { ObservedRun } from "./observe.ts"
+import { KnownRuns } from "./known-runs.ts"
+import type { ObservedRun } from "./observe.ts"
 import { plan } from "./plan.ts"
 import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
@@ -59,15 +59,10 @@ export class Engine implements AsyncDisposable {
   readonly #records: RunRecords
   readonly #otherHosts: OtherHosts
   readonly #bundles: DriverBundles
-  readonly #runs = new Map<string, ObservedRun>()
+  readonly #runs: KnownRuns
   readonly #queue: RunQueue
   readonly #starved = new Set<string>()
-  /** Runs to look at again when the watch has shown their newest header. */
-  readonly #behind = new Set<string>()
-  /** Runs that have ended and are kept until the watch has passed their end, lest old news bring them back. */
-  readonly #ended = new Map<string, Revision>()
   readonly #stop = new AbortController()
-  #watched: Revision = 0
   #starting = 0
   #draining = false
   #attemptsEnded: Promise<boolean> | undefined
@@ -80,13 +75,14 @@ export class Engine implements AsyncDisposable {
     this.#bundles = new DriverBundles(options.store, options.drivers)
     this.#records = new RunRecords(options.store)
     this.#queue = new RunQueue({ parallelMax, work: (runId) => this.#look(runId) })
+    this.#runs = new KnownRuns((runId) => this.#queue.wake(runId))
     this.#otherHosts = new OtherHosts(options.hostId)
     this.#lease = new HostLease({
       store: options.store,
       ttlMs: options.leaseTtlMs,
       describe: options.describe,
       onLost: () => this.#onLeaseLost(),
-      onGained: () => this.#wakeAll(),
+      onGained: () => this.#runs.wakeAll(),
       onError: (message, cause) => this.#log.error({ err: cause }, message),
     })
     this.#attempts = new LocalAttempts({
@@ -129,8 +125,8 @@ export class Engine implements AsyncDisposable {
       watch: prefixes.runs,
       signal,
       onError,
-      onListing: (listing) => this.#onActive(listing),
-      onChanges: (changes, revision) => this.#onRuns(changes, revision),
+      onListing: (listing) => this.#runs.restart(listing),
+      onChanges: (changes, revision) => this.#runs.observe(changes, revision),
     })
   }
 
@@ -158,49 +154,10 @@ export class Engine implements AsyncDisposable {
     return this.#attemptsEnded
   }
 
-  #onActive({ entries, revision }: Listing): void {
-    this.#watched = revision
-    const known = new Set(this.#runs.keys())
-    for (const entry of entries) known.add(entry.key.slice(prefixes.activeRuns.length))
-    // What is known here and not active there is over, and the news of it was lost: reading it tells.
-    for (const runId of known) {
-      this.#track(runId, { complete: false }).missedNews()
-      this.#queue.wake(runId)
-    }
-  }
-
-  #onRuns(changes: readonly Change[], revision: Revision): void {
-    for (const change of changes) {
-      const key = parseRunKey(keyOf(change))
-      if (key === undefined || key.type === "active") continue
-      const run = this.#runs.get(key.runId) ?? this.#meet(key.runId, key.type, change)
-      if (run?.observe(key, change)) this.#queue.wake(key.runId)
-    }
-    this.#watched = revision
-    for (const runId of this.#behind) {
-      if ((this.#runs.get(runId)?.headerRevision ?? 0) > revision) continue
-      this.#behind.delete(runId)
-      this.#queue.wake(runId)
-    }
-    for (const [runId, endedAt] of this.#ended) {
-      if (endedAt > revision) continue
-      this.#ended.delete(runId)
-      this.#runs.delete(runId)
-    }
-  }
-
-  /** A run not known yet is met by its header; other news of unknown runs are about runs that have ended. */
-  #meet(runId: string, type: "header" | "step" | "claim", change: Change): ObservedRun | undefined {
-    if (type !== "header" || change.type !== "put") return undefined
-    const isNew = change.entry.createRevision === change.entry.modRevision
-    if (!isNew && isEnded((JSON.parse(change.entry.value) as Run).status)) return undefined
-    return this.#track(runId, { complete: isNew })
-  }
-
   #onHosts(changes: readonly Change[]): void {
     for (const change of changes) this.#otherHosts.observe(change)
     this.#bundles.lookAgain()
-    this.#wakeAll()
+    this.#runs.wakeAll()
   }
 
   #onDrivers(): void {
@@ -208,27 +165,15 @@ export class Engine implements AsyncDisposable {
     this.#lease.publish().catch((error: unknown) => {
       this.#log.error({ err: error }, "the host's record could not be written")
     })
-    this.#wakeAll()
+    this.#runs.wakeAll()
   }
 
   /** Claims of the lost lease are nobody's, whatever was last seen of them: every run is read anew before it goes on. */
   async #onLeaseLost(): Promise<void> {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
-    for (const run of this.#runs.values()) run.missedNews()
+    this.#runs.missedNews()
     await Promise.race([this.#attempts.settled(), Bun.sleep(this.#options.leaseTtlMs / 3)])
-  }
-
-  #track(runId: string, options: { complete: boolean }): ObservedRun {
-    const known = this.#runs.get(runId)
-    if (known !== undefined) return known
-    const run = new ObservedRun(runId, options)
-    this.#runs.set(runId, run)
-    return run
-  }
-
-  #wakeAll(): void {
-    for (const runId of this.#runs.keys()) this.#queue.wake(runId)
   }
 
   async #look(runId: string): Promise<void> {
@@ -270,7 +215,7 @@ export class Engine implements AsyncDisposable {
       const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
       for (const effect of effects) this.#perform(run, run.header, effect)
       if (starved) this.#starved.add(run.runId)
-      if (behind) this.#behind.add(run.runId)
+      if (behind) this.#runs.wakeWhenCaughtUp(run.runId)
       this.#queue.wakeAt(run.runId, wakeAtMs)
       if (transitions.length === 0) {
         if (isEnded(run.header.status)) this.#endTracking(run)
@@ -347,13 +292,13 @@ export class Engine implements AsyncDisposable {
   /** Many runs may wait for the same code: all of them are looked at when it is here, or turns out to be lost. */
   async #fetch(hash: string): Promise<void> {
     try {
-      if (await this.#bundles.fetch(hash)) this.#wakeAll()
+      if (await this.#bundles.fetch(hash)) this.#runs.wakeAll()
     } catch (error) {
       if (this.#stop.signal.aborted) return
       const message = `the code of a driver could not be fetched; it is tried again: ${messageOf(error)}`
       this.#report(error, { about: { hash }, message })
       await Bun.sleep(retryMs)
-      this.#wakeAll()
+      this.#runs.wakeAll()
     }
   }
 
@@ -386,7 +331,7 @@ export class Engine implements AsyncDisposable {
       ...(missing === undefined ? {} : { missing }),
       states: run.states,
       claims: run.claims,
-      caughtUp: this.#watched >= run.headerRevision,
+      caughtUp: this.#runs.isCaughtUp(run),
       local: this.#attempts.of(run.runId),
       host: viewHost({
         hostId,
@@ -409,13 +354,12 @@ export class Engine implements AsyncDisposable {
     if (this.#attempts.of(run.runId).size > 0) return
     this.#queue.silence(run.runId)
     this.#starved.delete(run.runId)
-    if (this.#watched >= run.headerRevision) this.#runs.delete(run.runId)
-    else this.#ended.set(run.runId, run.headerRevision)
+    this.#runs.end(run)
   }
 
   #drop(runId: string): void {
     this.#queue.silence(runId)
-    this.#runs.delete(runId)
+    this.#runs.forget(runId)
     this.#starved.delete(runId)
   }
 }
