@@ -28,9 +28,9 @@ export interface FirstUse<Answer extends StartedAnswer> {
 
 /**
  * Does what is asked for once for each key a client sends: `act` commits it together with what {@link FirstUse} asks,
- * and answers undefined when another request with the same key was first. A repeat is answered as the first request was. Only what was
- * committed is remembered, so a request that was refused may come again with its key. Rejects with `INVALID` for what
- * cannot be a key, and for one that came with another body. Without a key `act` is simply done.
+ * and answers undefined when another request with the same key was first. A repeat is answered as the first request
+ * was. Only what was committed is remembered, so a request that was refused may come again with its key. Rejects with
+ * `INVALID` for what cannot be a key, and for one that came with another body. Without a key `act` is simply done.
  */
 export async function once<Answer extends StartedAnswer>(
   { store, now }: ApiContext,

@@ -66,7 +66,10 @@ function operationOf(route: Route): object {
     ...(route.body === undefined
       ? {}
       : {
-          requestBody: { required: true, content: { "application/json": { schema: schemaOf(route.body) } } },
+          requestBody: {
+            required: route.bodyOptional !== true,
+            content: { "application/json": { schema: schemaOf(route.body) } },
+          },
         }),
     responses: {
       ...Object.fromEntries(answers),

@@ -27,6 +27,7 @@ export function rerunRoutes(context: ApiContext): readonly Route[] {
       query: waitQuery,
       headers: idempotencyHeaders,
       body: rerunSchema,
+      bodyOptional: true,
       responses: { 201: json(rerunShape, "A new run has started") },
       async handle(call) {
         const rerunOf = runIdParameter(call.params["id"])

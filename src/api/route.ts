@@ -42,6 +42,8 @@ export interface Route {
   /** Headers that change what it does. */
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: v.GenericSchema
+  /** May the body be left out? */
+  readonly bodyOptional?: boolean
   /** The schema of each status's body; undefined for none. Problems are added to every route. */
   readonly responses: Readonly<Record<number, ResponseShape>>
   handle(call: Call): Response | Promise<Response>

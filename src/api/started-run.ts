@@ -28,7 +28,7 @@ export async function answerStart<Answer extends StartedAnswer>(
     start(runId, first),
   )
   if (!replayed) return Response.json(await withRun(answer, { call, followed, wait }), { status: 201 })
-  using earlier = wait > 0 ? new FollowedRun(context, answer.runid) : undefined
+  using earlier = wait > 0 && answer.runid !== "" ? new FollowedRun(context, answer.runid) : undefined
   await earlier?.load()
   const headers = { [replayedHeader]: "true" }
   // The run may be collected by now.

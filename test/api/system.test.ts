@@ -129,6 +129,8 @@ describe("the API's own description", () => {
       "/runs/{id}/steps/{step}/resolve",
     ])
     const create = body.paths["/resources"].post
+    expect(create.requestBody.required).toBe(true)
+    expect(body.paths["/runs/{id}/rerun"].post.requestBody.required).toBe(false)
     expect(create.requestBody.content["application/json"].schema.required).toEqual(["name", "resource"])
     expect(create.responses["201"].content["application/json"].schema.properties.runid).toEqual({
       type: "string",
