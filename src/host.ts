@@ -12,7 +12,9 @@ import { createLoader } from "./loader/loader.ts"
 import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
 import type { Fault } from "./model/fault.ts"
+import { settleFolderFormat } from "./store/folder-format.ts"
 import type { HostRecord } from "./model/host.ts"
+import { refuseUnfinishedMove } from "./store/snapshot.ts"
 import { lockFolder } from "./store/folder-lock.ts"
 import { openStore } from "./store/open.ts"
 import { version } from "./version.ts"
@@ -47,6 +49,8 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   await using parts = new AsyncDisposableStack()
   await mkdir(config.data, { recursive: true }).catch((cause: unknown) => {
     const message = `The data folder ${config.data} cannot be made: ${messageOf(cause)}`
+  await settleFolderFormat(config.data)
+  await refuseUnfinishedMove(store)
     throw new ConveyorError("STORE_UNAVAILABLE", message, { cause })
   })
   parts.use(lockFolder(config.data))

@@ -90,7 +90,54 @@ function commands(done: (exit: number) => void): Command {
       done(await validate(paths, { json: options.json === true, settings: settingFlags(options) }))
     })
   addSettings(validate, ["drivers", "pipelines"])
+  addStoreCommands(program, done)
   return program
+}
+
+function addStoreCommands(program: Command, done: (exit: number) => void): void {
+  const store = program
+    .command("store")
+    .description("export, import, copy or check a store while no host runs on it")
+  const add = (usage: string, description: string) => {
+    const command = store
+      .command(usage)
+      .description(description)
+      .option("--config <file>", "settings file (default: ./conveyor.yml when it exists)")
+    addSettings(command, ["data", "store"])
+    return command
+  }
+  const force = "go on while hosts run on it: what they write meanwhile is left behind"
+
+  add("export <file>", "write all of the store to a file, gzip for .gz, - is the standard output")
+    .option("--force", force)
+    .action(async (file: string, options: StoreFlags) => {
+      const { exportStore } = await import("./cli/store.ts")
+      done(await exportStore(file, { settings: settingFlags(options), force: options.force === true }))
+    })
+  add("import <file>", "fill an empty store from an export, - is the standard input").action(
+    async (file: string, options: StoreFlags) => {
+      const { importStore } = await import("./cli/store.ts")
+      done(await importStore(file, { settings: settingFlags(options) }))
+    },
+  )
+  add("copy", "copy all of the store into an empty one")
+    .requiredOption("--to <where>", "sqlite:FILE, or etcd://HOST:PORT[,HOST:PORT][/PREFIX]")
+    .option("--force", force)
+    .action(async (options: StoreFlags & { to: string }) => {
+      const { copyStore } = await import("./cli/store.ts")
+      done(await copyStore(options.to, { settings: settingFlags(options), force: options.force === true }))
+    })
+  add("check", "verify that every record can be read and all it refers to is there; exit 1 if not")
+    .option("--json", "print what was found as JSON")
+    .action(async (options: StoreFlags) => {
+      const { checkStoreFaults } = await import("./cli/store.ts")
+      done(await checkStoreFaults({ settings: settingFlags(options), json: options.json === true }))
+    })
+}
+
+interface StoreFlags {
+  readonly force?: boolean
+  readonly json?: boolean
 }
 
 interface RunFlags {

@@ -27,6 +27,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "host.ts": [...anywhere, "store", "logs", "loader", "drivers", "engine", "api"],
   cli: anywhere,
   "cli/serve.ts": [...anywhere, "host.ts"],
+  "cli/store.ts": [...anywhere, "store"],
   "cli/local-host.ts": [...anywhere, "host.ts"],
   "cli/validate.ts": [...anywhere, "loader", "drivers/driver-names.ts"],
   "main.ts": [...anywhere, "cli"],

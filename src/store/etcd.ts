@@ -6,6 +6,7 @@ import {
   type IRequestOp,
 } from "etcd3"
 import { ConveyorError } from "../errors.ts"
+import { settleEtcdFormat } from "./etcd-format.ts"
 import { call, callMsMaxDefault, connect, type EtcdOptions, isCompacted, isLeaseGone } from "./etcd-client.ts"
 import { type EtcdKeys, type EtcdRange, etcdKeys } from "./etcd-keys.ts"
 import { watchEtcd } from "./etcd-watch.ts"
@@ -15,14 +16,14 @@ import type { Change, Entry, Guard, Lease, Listing, ListOptions, Revision, Store
 
 /**
  * The store in etcd, under a prefix, for several hosts. Revisions are etcd's. Rejects with `STORE_UNAVAILABLE` when
- * etcd does not answer now; later it reconnects by itself.
+ * etcd does not answer now; later it reconnects by itself. Rejects with `STORE_CORRUPT` when the store has a format
+ * that this version does not read.
  */
 export async function openEtcd(options: EtcdOptions): Promise<Store> {
   const client = connect(options)
   try {
-    await call("repeatable", () =>
-      client.kv.range({ key: Buffer.from(`${options.prefix}.`), count_only: true }),
-    )
+    const place = `The store in etcd under ${options.prefix}`
+    await settleEtcdFormat(client, etcdKeys(options.prefix), place)
     await warnOfOldVersion(client, options)
     return new EtcdStore(client, options)
   } catch (error) {
@@ -70,6 +71,8 @@ class EtcdStore implements Store {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#listOnce(prefix, options)
+        if (options.revision !== undefined)
+          throw new ConveyorError("COMPACTED", `Revision ${options.revision} is gone`, { cause: error })
       } catch (error) {
         if (!isCompacted(error)) throw error
         // The revision of the first page was compacted before the last page was read: begin again.
@@ -139,10 +142,10 @@ class EtcdStore implements Store {
     if (this.#closing.signal.aborted) throw new ConveyorError("STORE_UNAVAILABLE", "The store is closed")
   }
 
-  async #listOnce(prefix: string, { limit, ...options }: ListOptions): Promise<Listing> {
+  async #listOnce(prefix: string, { limit, revision: asOf = 0, ...options }: ListOptions): Promise<Listing> {
     const entries: Entry[] = []
     let { after } = options
-    let revision = 0
+    let revision = asOf
     for (;;) {
       const range = keyRange(prefix, after === undefined ? options : { ...options, after })
       const wanted =

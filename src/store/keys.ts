@@ -14,6 +14,7 @@
  *   runs/header/<runId>                      Run
  *   runs/active/<runId>                      "": a mark on every run that has not ended
  *   runs/step/<runId>/<stepId>               StepState
+ *   move                                     MoveRecord: while entries are moved into this store, and no host may start
  *   runs/claim/<runId>/<stepId>              Claim, leased
  *
  * Keys of one run that change together lie together (a run's id sorts by time), and all that the engine watches of
@@ -32,6 +33,7 @@ export const prefixes = {
   runs: "runs/",
   runHeaders: "runs/header/",
   activeRuns: "runs/active/",
+export const moveKey = "move"
 } as const
 
 export const definitionKey = (name: string) => `definitions/${name}`

@@ -1,5 +1,6 @@
 import { Database, SQLiteError } from "bun:sqlite"
 import { ConveyorError, messageOf } from "../errors.ts"
+import { checkFormat, format } from "./format.ts"
 import type { Revision } from "./store.ts"
 
 export interface SqliteFileOptions {
@@ -11,9 +12,6 @@ export interface SqliteFileOptions {
   /** The file takes at most this many pages of 4 KiB; a commit beyond that finds the disk full. Default no limit. */
   readonly pagesMax?: number
 }
-
-/** The format this version writes, and the only one it reads. */
-const format = 1
 
 /**
  * Opens the database, exclusively, and makes its tables where it is new. A file of another format is refused before
@@ -53,12 +51,7 @@ function readFormat(db: Database, file: string): number | undefined {
   if (!tables.some(({ name }) => name === "meta"))
     throw new ConveyorError("STORE_CORRUPT", `${file} is a database of something else`)
   const found = db.query<{ format: number }, []>("SELECT format FROM meta").get()?.format
-  if (found !== format) {
-    throw new ConveyorError(
-      "STORE_CORRUPT",
-      `${file} has the format ${found}, and this version of Conveyor reads format ${format} only`,
-    )
-  }
+  checkFormat(found, file)
   return found
 }
 

@@ -89,6 +89,8 @@ class SqliteStore implements Store {
     checkText("prefix", prefix)
     if (options.after !== undefined) checkText("key", options.after)
     return this.#read(() => {
+      if (options.revision !== undefined && options.revision !== this.#revision)
+        throw new ConveyorError("COMPACTED", `Revision ${options.revision} is gone: only the present is kept`)
       const range = keyRange(prefix, options)
       if (range === undefined) return { revision: this.#revision, entries: [] }
       const statement = options.reverse === true ? this.#statements.listReverse : this.#statements.list

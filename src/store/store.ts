@@ -14,7 +14,8 @@ export interface Store extends AsyncDisposable {
   /**
    * Entries whose keys start with `prefix`, ordered by the bytes of the key in UTF-8, all as of `revision`. Empty
    * `prefix`: all. `after` starts behind that key (before it, with `reverse`), so that the last key of a page begins
-   * the next one; pages are each consistent in themselves, not with each other. `limit` defaults to no limit.
+   * the next one; pages are each consistent in themselves, not with each other, unless they name the `revision` of
+   * the first one. `COMPACTED` when that is gone; an embedded store knows only the present. `limit` defaults to no limit.
    */
   list(prefix: string, options?: ListOptions): Promise<Listing>
 
@@ -56,6 +57,7 @@ export interface Entry {
 
 export interface ListOptions {
   readonly after?: string
+  readonly revision?: Revision
   readonly limit?: number
   readonly reverse?: boolean
 }

@@ -1,7 +1,7 @@
 import { expect } from "bun:test"
 import type { ListOptions, Store } from "../../src/store/store.ts"
 import type { StoreTest } from "./conformance.ts"
-import { put, remove, write } from "./watching.ts"
+import { put, rejection, remove, write } from "./watching.ts"
 
 async function keysOf(store: Store, prefix: string, options?: ListOptions): Promise<string[]> {
   return (await store.list(prefix, options)).entries.map(({ key }) => key)
@@ -86,6 +86,30 @@ export function listsConform(storeTest: StoreTest): void {
     }
     writing = false
     await writer
+  })
+
+  storeTest(
+    "a page that names the revision of the first is as of then, or says that it is gone",
+    async (store) => {
+      await write(store, ...["p/1", "p/2", "p/3"].map((key) => put(key, "first")))
+      const { revision } = await store.list("p/", { limit: 1 })
+      const rest = { after: "p/1", revision }
+      const unchanged = await store.list("p/", rest)
+      expect(unchanged.revision).toBe(revision)
+      expect(unchanged.entries.map(({ value }) => value)).toEqual(["first", "first"])
+      await write(store, put("p/2", "second"), remove("p/3"))
+      const answer = await store.list("p/", rest).catch((error: unknown) => error)
+      if (answer instanceof Error) await rejection("COMPACTED", Promise.reject(answer))
+      else expect(answer).toEqual(unchanged)
+    },
+  )
+
+  storeTest("a page of a revision that is compacted says so", async (store, backend) => {
+    const revision = await write(store, put("a", "1"))
+    await write(store, put("a", "2"))
+    await backend.compact(store)
+    await rejection("COMPACTED", store.list("a", { revision }))
+    expect(await keysOf(store, "a")).toEqual(["a"])
   })
 
   storeTest("a listing knows the revision of a delete", async (store) => {

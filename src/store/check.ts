@@ -1,0 +1,124 @@
+import { type Facts, noFacts, readRecord } from "./check-records.ts"
+import {
+  activeRunKey,
+  claimKey,
+  driverBundleKey,
+  pipelineKey,
+  resourceVersionKey,
+  runKey,
+  stepKey,
+} from "./keys.ts"
+import { entriesOf } from "./snapshot.ts"
+import type { Store } from "./store.ts"
+
+/** One thing that is wrong in a store. */
+export interface StoreFault {
+  readonly key: string
+  readonly message: string
+}
+
+/** What a check found. */
+export interface CheckedStore {
+  readonly entries: number
+  readonly runs: number
+  /** Those of single records first, then those of references. */
+  readonly faults: readonly StoreFault[]
+}
+
+/**
+ * Checks that every record can be read, is what its key says, and that what it refers to is there; all as of one
+ * revision. Changes nothing.
+ */
+export async function checkStore(store: Store): Promise<CheckedStore> {
+  const { revision } = await store.list("", { limit: 1 })
+  const facts = noFacts()
+  const faults: StoreFault[] = []
+  let entries = 0
+  for await (const entry of entriesOf(store, revision)) {
+    entries++
+    for (const message of readRecord(entry, facts)) faults.push({ key: entry.key, message })
+  }
+  return { entries, runs: facts.runs.size, faults: [...faults, ...referenceFaults(facts)] }
+}
+
+function referenceFaults(facts: Facts): StoreFault[] {
+  return [
+    ...pipelineFaults(facts),
+    ...versionFaults(facts),
+    ...bundleFaults(facts),
+    ...runFaults(facts),
+    ...markFaults(facts),
+    ...stepFaults(facts),
+  ]
+}
+
+function* pipelineFaults({ pipelines, revisions }: Facts): Generator<StoreFault> {
+  for (const [name, hash] of pipelines) {
+    if (!revisions.has(hash))
+      yield { key: pipelineKey(name), message: `the pipeline revision ${hash} is not there` }
+  }
+}
+
+/** Versions count up, and the newest stands under the name. Earlier ones may be gone: they are collected. */
+function* versionFaults({ versions, newestVersions }: Facts): Generator<StoreFault> {
+  for (const id of versions) {
+    const [type = "", name = "", number] = id.split("/")
+    const version = Number(number)
+    const newest = newestVersions.get(`${type}/${name}`)
+    if (newest !== undefined && version > newest) {
+      const message = `the newest version is ${newest}, which is lower`
+      yield { key: resourceVersionKey(type, name, version), message }
+    }
+  }
+}
+
+function* bundleFaults({ bundles, bundleParts }: Facts): Generator<StoreFault> {
+  for (const [hash, parts] of bundles) {
+    const found = bundleParts.get(hash) ?? 0
+    if (found !== parts)
+      yield { key: driverBundleKey(hash), message: `${found} of its ${parts} parts are there` }
+  }
+}
+
+function* runFaults({ runs, revisions, versions, marked }: Facts): Generator<StoreFault> {
+  for (const [runId, { ended, resource, pipelineHash }] of runs) {
+    const key = runKey(runId)
+    if (!versions.has(resource)) yield { key, message: `the resource version ${resource} is not there` }
+    if (pipelineHash !== undefined && !revisions.has(pipelineHash))
+      yield { key, message: `the pipeline revision ${pipelineHash} is not there` }
+    if (!ended && !marked.has(runId)) yield { key, message: "it has not ended, and is not marked as active" }
+  }
+}
+
+function* markFaults({ runs, marked }: Facts): Generator<StoreFault> {
+  for (const runId of marked) {
+    const run = runs.get(runId)
+    if (run === undefined) yield { key: activeRunKey(runId), message: "there is no such run" }
+    else if (run.ended) yield { key: activeRunKey(runId), message: "the run has ended" }
+  }
+}
+
+function* stepFaults(facts: Facts): Generator<StoreFault> {
+  const records = [
+    { byRun: facts.steps, keyOf: stepKey },
+    { byRun: facts.claims, keyOf: claimKey },
+  ]
+  for (const { byRun, keyOf } of records) {
+    for (const [runId, stepIds] of byRun) {
+      const known = knownSteps(facts, runId)
+      for (const stepId of stepIds) {
+        if (known === undefined) yield { key: keyOf(runId, stepId), message: "there is no such run" }
+        else if (known !== "unknown" && !known.has(stepId))
+          yield { key: keyOf(runId, stepId), message: `the pipeline of the run has no step "${stepId}"` }
+      }
+    }
+  }
+}
+
+/** The ids of a run's steps; unknown where its pipeline is not there, which is said once already. */
+function knownSteps({ runs, revisions }: Facts, runId: string): ReadonlySet<string> | "unknown" | undefined {
+  const run = runs.get(runId)
+  if (run === undefined) return undefined
+  if (run.pipelineHash !== undefined) return revisions.get(run.pipelineHash) ?? "unknown"
+  return run.steps ?? new Set()
+}
