@@ -1,15 +1,17 @@
-import type { DriverResult } from "../model/driver.ts"
 import { formatDuration } from "../model/duration.ts"
 import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
-import {
-  describeWaiting,
-  isEnded,
-  type Run,
-  type StepState,
-  type Verdict,
-  type WaitingFor,
-} from "../model/run.ts"
+import { isEnded, type Run, type StepState, type Verdict, type WaitingFor } from "../model/run.ts"
 import type { Effect, LocalAttempt, Now, Observed, Plan, Transition } from "./decision.ts"
+import {
+  afterAttempt,
+  cancelledUnattended,
+  resolved,
+  stamp,
+  started,
+  unresolved,
+  type Waiting,
+  waiting,
+} from "./step-states.ts"
 
 /** Decides, from what is observed and nothing else, what this host does next about one run. Pure. */
 export function plan(observed: Observed, now: Now): Plan {
@@ -73,7 +75,9 @@ class Planning {
       } else if (local.aborted === "shutdown" || local.aborted === "fenced") {
         this.#settled.push({ type: "release", stepId })
       } else {
-        this.#settle(stepId, this.#afterAttempt(stepId, state, local, local.outcome))
+        const { outcome } = local
+        const retry = this.#isStopping() ? undefined : this.#stepOf(stepId)?.retry
+        this.#settle(stepId, afterAttempt(state, { local, outcome, retry, now: this.#now }))
       }
     }
   }
@@ -106,27 +110,6 @@ class Planning {
   #settle(stepId: string, state: StepState): void {
     this.#changed.set(stepId, state)
     this.#settled.push({ type: "settle", stepId, state })
-  }
-
-  /** The step's state once the attempt's result is in: ended, or waiting for its next attempt. */
-  #afterAttempt(
-    stepId: string,
-    running: StepState & { status: "running" },
-    local: LocalAttempt,
-    outcome: DriverResult,
-  ): StepState {
-    const failed = !outcome.success || local.aborted === "timeout"
-    const retry = failed && !this.#isStopping() ? this.#retryOf(stepId, running.attempt) : undefined
-    if (retry !== undefined) return retry
-    const status = !failed ? "succeeded" : local.aborted === "cancelled" ? "cancelled" : "failed"
-    return { ...running, status, finishedAt: this.#stamp(), result: { ...outcome, success: !failed } }
-  }
-
-  #retryOf(stepId: string, attempt: number): StepState | undefined {
-    const retry = this.#stepOf(stepId)?.retry
-    if (retry === undefined || attempt >= retry.attempts) return undefined
-    const until = new Date(this.#now.wallMs + retry.backoffMs * 2 ** (attempt - 1)).toISOString()
-    return { status: "waiting", waitingFor: { type: "timer", until }, since: this.#stamp(), attempt }
   }
 
   /** What the run as a whole needs: an end, or the steps that can start. */
@@ -211,19 +194,10 @@ class Planning {
   /** A step of a stopping run that no host is running: an orphan, or one claimed here and not launched yet. */
   #settleIfUnattended(stepId: string): void {
     const state = this.#stateOf(stepId)
-    if (state?.status === "waiting" && state.waitingFor.type === "resolution") {
-      const result = { success: false, message: `cancelled; ${describeWaiting(state.waitingFor)}` }
-      const { interrupted } = state.waitingFor
-      this.#settle(stepId, { ...interrupted, status: "cancelled", finishedAt: this.#stamp(), result })
-    }
-    if (state?.status !== "running" || this.#observed.local.has(stepId)) return
+    if (state === undefined || this.#observed.local.has(stepId)) return
     if (this.#observed.claims.has(stepId) && !this.#holds(stepId, state.attempt)) return
-    this.#settle(stepId, {
-      ...state,
-      status: "cancelled",
-      finishedAt: this.#stamp(),
-      result: { success: false, message: "cancelled while no host was running it" },
-    })
+    const cancelled = cancelledUnattended(state, this.#now)
+    if (cancelled !== undefined) this.#settle(stepId, cancelled)
   }
 
   /** May a step that is pending or waiting start? */
@@ -269,7 +243,7 @@ class Planning {
 
   #end(verdict: Verdict): void {
     const { stopping: _, ...run } = this.#run as Run & { stopping?: Verdict }
-    this.#run = { ...run, ...verdict, finishedAt: this.#stamp() }
+    this.#run = { ...run, ...verdict, finishedAt: stamp(this.#now) }
   }
 
   /** A claim of ours without an attempt: the commit that made it is news to us, so the attempt is still to be run. */
@@ -288,19 +262,20 @@ class Planning {
       this.#start(step)
       return
     }
-    const { status: _, ...interrupted } = state
-    this.#wait(step.id, { type: "resolution", interrupted })
+    this.#waitIn(step.id, unresolved(state, this.#now))
   }
 
-  /** Somebody said how a cut-off attempt ended. Answers whether the step is to be started again. */
-  #resolve(stepId: string, state: StepState & { status: "waiting" }): boolean {
-    const { waitingFor, resolution } = state
-    if (waitingFor.type !== "resolution") return true
-    if (resolution === undefined) return false
-    if (resolution.outcome === "retry") return true
-    const { outcome: status, result } = resolution
-    this.#settle(stepId, { ...waitingFor.interrupted, status, finishedAt: this.#stamp(), result })
-    return false
+  /** May a waiting step start now? If not, what it needs instead is planned. */
+  #mayStart(stepId: string, state: Waiting): boolean {
+    if (state.waitingFor.type === "timer") {
+      const leftMs = Date.parse(state.waitingFor.until) - this.#now.wallMs
+      if (leftMs > 0) this.#wakeAt(this.#now.monotonicMs + leftMs)
+      return leftMs <= 0
+    }
+    if (state.waitingFor.type !== "resolution") return true
+    const ended = resolved(state, this.#now)
+    if (ended !== undefined) this.#settle(stepId, ended)
+    return state.resolution?.outcome === "retry"
   }
 
   #start(step: PipelineStep): void {
@@ -311,14 +286,7 @@ class Planning {
       return
     }
     const state = this.#stateOf(step.id)
-    if (state?.status === "waiting" && !this.#resolve(step.id, state)) return
-    if (state?.status === "waiting" && state.waitingFor.type === "timer") {
-      const leftMs = Date.parse(state.waitingFor.until) - this.#now.wallMs
-      if (leftMs > 0) {
-        this.#wakeAt(this.#now.monotonicMs + leftMs)
-        return
-      }
-    }
+    if (state?.status === "waiting" && !this.#mayStart(step.id, state)) return
     if (!host.fits) {
       if (!host.othersFit) this.#wait(step.id, { type: "host", labels: this.#observed.labels })
       return
@@ -335,14 +303,7 @@ class Planning {
     this.#started.push({
       type: "start",
       stepId: step.id,
-      state: {
-        status: "running",
-        attempt: (state?.attempt ?? 0) + 1,
-        ...originOf(state),
-        driverHash,
-        hostId: host.hostId,
-        startedAt: this.#stamp(),
-      },
+      state: started(state, { driverHash, hostId: host.hostId, now: this.#now }),
     })
   }
 
@@ -377,7 +338,7 @@ class Planning {
   /** The run starts: it is pinned to all the drivers of its steps that this host has. */
   #begin(): void {
     if (this.#run.status !== "pending") return
-    this.#run = { ...this.#run, status: "running", startedAt: this.#stamp() }
+    this.#run = { ...this.#run, status: "running", startedAt: stamp(this.#now) }
     const pins: Record<string, string> = {}
     for (const { driver } of this.#stepsOfRun()) {
       const hash = this.#observed.host.hashOf(driver)
@@ -394,34 +355,15 @@ class Planning {
   }
 
   #wait(stepId: string, waitingFor: WaitingFor): void {
-    const state = this.#stateOf(stepId)
-    if (state?.status === "waiting" && isSame(state.waitingFor, waitingFor)) return
-    this.#started.push({
-      type: "wait",
-      stepId,
-      state: { status: "waiting", waitingFor, since: this.#stamp(), attempt: state?.attempt ?? 0 },
-    })
+    this.#waitIn(stepId, waiting(this.#stateOf(stepId), waitingFor, this.#now))
+  }
+
+  /** Writes down that a step waits, where that is news. */
+  #waitIn(stepId: string, state: Waiting | undefined): void {
+    if (state !== undefined) this.#started.push({ type: "wait", stepId, state })
   }
 
   #wakeAt(monotonicMs: number): void {
     this.#wakeAtMs = Math.min(this.#wakeAtMs, monotonicMs)
   }
-
-  #stamp(): string {
-    return new Date(this.#now.wallMs).toISOString()
-  }
-}
-
-function isSame(a: WaitingFor, b: WaitingFor): boolean {
-  return a.type === "driver" && b.type === "driver"
-    ? a.driver === b.driver && a.hash === b.hash
-    : a.type === b.type
-}
-
-/** What takes up the work of an attempt that was cut off goes under that attempt's token. */
-function originOf(before: StepState | undefined): { readonly origin?: number } {
-  if (before?.status === "running") return { origin: before.origin ?? before.attempt }
-  if (before?.status !== "waiting" || before.waitingFor.type !== "resolution") return {}
-  const { origin, attempt } = before.waitingFor.interrupted
-  return { origin: origin ?? attempt }
 }

@@ -96,6 +96,8 @@ export type StepState =
       readonly waitingFor: WaitingFor
       readonly since: string
       readonly attempt: number
+      /** As of an attempt. */
+      readonly origin?: number
       /** What somebody said of the interrupted attempt. */
       readonly resolution?: Resolution
     }
