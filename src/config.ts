@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import * as v from "valibot"
 import { ConveyorError } from "./errors.ts"
-import { durationSchema } from "./model/duration.ts"
+import { durationSchema, parseDuration } from "./model/duration.ts"
 import type { Fault } from "./model/fault.ts"
 import { type Labels, parseLabels } from "./model/labels.ts"
 import { nearestName } from "./model/nearest.ts"
@@ -24,6 +24,14 @@ export interface Config {
   readonly attemptsMax: number
   /** How long a host that died keeps its claims. */
   readonly leaseTtlMs: number
+  /** Ended runs older than this are deleted, with their logs and workspaces. */
+  readonly keepRunsForMs: number
+  /** Of ended runs, this many of the newest are kept at the most. */
+  readonly keepRunsMax: number
+  /** Earlier versions of each resource that are kept, beside those that a kept run refers to. */
+  readonly keepVersionsMax: number
+  /** Workspaces of runs that ended longer ago than this are deleted. */
+  readonly keepWorkspacesForMs: number
   /** What pipelines may ask for with `host`. */
   readonly labels: Labels
 }
@@ -71,6 +79,22 @@ export const settings = {
     argument: "<duration>",
     description: "how long a dead host keeps its claims",
     default: "10s",
+  },
+  "keep-runs-for": {
+    argument: "<duration>",
+    description: "how long ended runs and their logs are kept",
+    default: "30d",
+  },
+  "keep-runs": { argument: "<number>", description: "ended runs kept at the most", default: "10000" },
+  "keep-versions": {
+    argument: "<number>",
+    description: "earlier versions kept of each resource",
+    default: "20",
+  },
+  "keep-workspaces-for": {
+    argument: "<duration>",
+    description: "how long workspaces of ended runs are kept",
+    default: "24h",
   },
 } as const satisfies Record<string, Setting>
 
@@ -127,6 +151,10 @@ export async function loadConfig(input: {
     graceMs: read("grace", durationSchema),
     attemptsMax: read("attempts-max", integerSchema(1, 10_000)),
     leaseTtlMs: read("lease-ttl", leaseTtlSchema),
+    keepRunsForMs: read("keep-runs-for", keepForSchema),
+    keepRunsMax: read("keep-runs", integerSchema(0, 1_000_000)),
+    keepVersionsMax: read("keep-versions", integerSchema(1, 100_000)),
+    keepWorkspacesForMs: read("keep-workspaces-for", keepForSchema),
     labels: read("label", labelSchema),
   }
   if (faults.length > 0) {
@@ -160,6 +188,17 @@ const labelSchema = v.pipe(
     addIssue({ message: labelRule })
     return NEVER
   }),
+)
+
+/** Longer than any timer: ages are compared, not waited for. */
+const keepForMsMax = 36_500 * 86_400_000
+const keepForRule = 'Expected a duration such as "12h" or "30d"'
+const keepForSchema = v.pipe(
+  v.union([v.number(), v.string()], keepForRule),
+  v.transform((value) => (typeof value === "number" ? value : parseDuration(value, keepForMsMax))),
+  v.number(keepForRule),
+  v.minValue(0, keepForRule),
+  v.maxValue(keepForMsMax, keepForRule),
 )
 
 function integerSchema(min: number, max: number) {

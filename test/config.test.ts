@@ -35,6 +35,10 @@ describe("the configuration", () => {
       graceMs: 10_000,
       attemptsMax: 64,
       leaseTtlMs: 10_000,
+      keepRunsForMs: 30 * 86_400_000,
+      keepRunsMax: 10_000,
+      keepVersionsMax: 20,
+      keepWorkspacesForMs: 86_400_000,
       labels: {},
     })
   })
@@ -86,6 +90,12 @@ describe("the configuration", () => {
     expect(faults.find((fault) => fault.message.startsWith("--store:"))?.nearest).toBe("sqlite")
     expect(faults.find((fault) => fault.message.startsWith("CONVEYOR_LOG_LEVEL:"))?.nearest).toBe("warn")
     expect(faults).toHaveLength(4)
+  })
+
+  test("keeps runs longer than any timer runs, where it is told to", async () => {
+    expect((await load({ flags: { "keep-runs-for": "365d" } })).keepRunsForMs).toBe(365 * 86_400_000)
+    const faults = await faultsOf({ flags: { "keep-runs-for": "for good" } })
+    expect(faults[0]?.message).toContain('Expected a duration such as "12h" or "30d"')
   })
 
   test("refuses a file that is not YAML, with its line", async () => {

@@ -35,7 +35,7 @@ export async function applyFiles(
   for (let conflicts = 0; conflicts < conflictsMax; conflicts++) {
     const at: PlanClock = { now: clock.now(), newId: clock.newId }
     const { changes, faults, pipelines } = planFiles(folder, await observeStore(store), at)
-    const batches = inBatches(await Promise.all(changes.map((change) => operationsOf(store, change))))
+    const batches = inBatches(changes.map(operationsOf))
     const done = await commitAll(store, batches)
     messages.push(...done.messages)
     if (!done.conflict) return { messages, faults, pipelines }
@@ -80,20 +80,22 @@ interface Operations {
   readonly message: string | undefined
 }
 
-async function operationsOf(store: Store, change: FileChange): Promise<Operations> {
+function operationsOf(change: FileChange): Operations {
   const { key, observed, value, message } = change
   const writes: Write[] =
     value === undefined
       ? [{ type: "delete", key }]
-      : [{ type: "put", key, value: JSON.stringify(value) }, ...(await revisionWrites(store, value))]
+      : [{ type: "put", key, value: JSON.stringify(value) }, ...revisionWrites(value)]
   return { guard: { key, modRevision: observed }, writes, bytes: bytesOf(key, writes), message }
 }
 
-/** A revision is its content, so it needs no guard: whoever writes it writes the same. */
-async function revisionWrites(store: Store, value: NonNullable<FileChange["value"]>): Promise<Write[]> {
+/**
+ * A revision is its content, so it needs no guard: whoever writes it writes the same. It is written also when it is
+ * there, so that it cannot be collected meanwhile.
+ */
+function revisionWrites(value: NonNullable<FileChange["value"]>): Write[] {
   if (!("pipeline" in value)) return []
   const key = pipelineRevisionKey(value.hash)
-  if ((await store.get(key)) !== undefined) return []
   return [{ type: "put", key, value: canonicalJson(value.pipeline as unknown as Json) }]
 }
 
