@@ -10,7 +10,7 @@ import {
   resourceVersionsPrefix,
   runKey,
 } from "../store/keys.ts"
-import type { Entry, Guard, Store, Write } from "../store/store.ts"
+import { commitBytesMax, type Entry, type Guard, type Store, type Write } from "../store/store.ts"
 import type { FirstUse } from "./idempotency.ts"
 import type { RunPlan } from "./resource-kinds.ts"
 
@@ -84,15 +84,16 @@ export async function updateResource(
     createdAt: before.createdAt,
     at: change.at,
   })
-  const revision = await change.store.commit(
-    [{ key: entry.key, modRevision: entry.modRevision }],
-    [
-      { type: "put", key: entry.key, value: JSON.stringify(resource) },
-      keep(before, entry.value),
-      ...runWrites(change, resource, "update"),
-    ],
-  )
-  return revision === undefined ? undefined : resource
+  const guards = [{ key: entry.key, modRevision: entry.modRevision }]
+  const put = { type: "put", key: entry.key, value: JSON.stringify(resource) } as const
+  const kept = keep(before, entry.value)
+  const writes = [put, ...runWrites(change, resource, "update")]
+  if (!fitTogether(put, kept)) {
+    // Two large versions are over what one commit takes. Keeping the older one first says nothing that is not so.
+    if ((await change.store.commit(guards, [kept])) === undefined) return undefined
+    return (await change.store.commit(guards, writes)) === undefined ? undefined : resource
+  }
+  return (await change.store.commit(guards, [...writes, kept])) === undefined ? undefined : resource
 }
 
 /** Deletes a resource and keeps its last version; undefined when it changed meanwhile: read it again. */
@@ -132,7 +133,13 @@ function newVersion(
   }
 }
 
-function keep(resource: Resource, value: string): Write {
+/** Do both go into one commit, with some room for the run beside them? */
+function fitTogether(...puts: readonly (Write & { readonly type: "put" })[]): boolean {
+  const bytes = puts.reduce((sum, { value }) => sum + Buffer.byteLength(value), 0)
+  return bytes < commitBytesMax - 10_000
+}
+
+function keep(resource: Resource, value: string): Write & { readonly type: "put" } {
   return {
     type: "put",
     key: resourceVersionKey(resource.resource, resource.name, resource.version),

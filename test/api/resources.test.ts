@@ -255,6 +255,21 @@ describe("waiting for the run", () => {
 })
 
 describe("updating and deleting a resource", () => {
+  test("keeps both versions of one that is nearly as large as it may be", async () => {
+    const large = (letter: string) => ({
+      name: "large",
+      resource: "app",
+      pipeline: "every",
+      spec: { image: letter.repeat(900_000) },
+    })
+    expect((await rig.send("POST", "/resources", large("a"))).status).toBe(201)
+    const { status, body } = await rig.send("PUT", "/resources/app/large", large("b"))
+    expect([status, body.version]).toEqual([200, "2"])
+    expect((await rig.send("GET", "/resources/app/large")).body.spec.image[0]).toBe("b")
+    expect((await rig.send("GET", "/resources/app/large/1")).body.spec.image[0]).toBe("a")
+    expect((await rig.readRun(body.runid)).resource).toEqual({ type: "app", name: "large", version: 2 })
+  })
+
   test("keeps every version, and starts a run where the pipeline wants it", async () => {
     const source = { name: "versions", resource: "app", pipeline: "every" }
     await rig.send("POST", "/resources", { ...source, spec: { n: 1 } })
