@@ -19,5 +19,6 @@ export function attemptContext(attempt: Attempt): AttemptContext {
     attempt: attempt.attempt,
     token,
     workspace,
+    ...(attempt.probing === true ? { probing: true as const } : {}),
   }
 }

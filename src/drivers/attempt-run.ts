@@ -1,4 +1,4 @@
-import type { DriverResult } from "../model/driver.ts"
+import type { AttemptResult } from "../model/driver.ts"
 import { type AttemptLog, createAttemptLog } from "./attempt-log.ts"
 import { type AttemptProcesses, createAttemptProcesses } from "./attempt-processes.ts"
 import { type Attempt, AttemptAbort } from "./driver-host.ts"
@@ -14,7 +14,7 @@ export interface Surroundings {
 /** The driver's side of an attempt: a call into a worker, or a process. */
 export interface Work {
   /** How it ended. Never rejects. */
-  readonly outcome: Promise<DriverResult>
+  readonly outcome: Promise<AttemptResult>
   /** Tells the driver that it must end. Its processes have been told already. */
   abort(message: string): void
   /** Ends it now: `outcome` must settle soon. */
@@ -24,7 +24,7 @@ export interface Work {
 /** An attempt under way. */
 export interface AttemptRun {
   /** Settles as {@link import("./driver-host.ts").DriverHost.run} promises. Never rejects. */
-  readonly result: Promise<DriverResult>
+  readonly result: Promise<AttemptResult>
   /**
    * Ends it from outside, as its signal would, with the attempt's grace period or this one. A shorter one still
    * counts when it is being ended already.
@@ -61,7 +61,7 @@ export function startAttempt(
     killTimer = setTimeout(() => work.kill(message), within)
   }
 
-  async function settle(): Promise<DriverResult> {
+  async function settle(): Promise<AttemptResult> {
     const outcome = await work.outcome
     clearTimeout(killTimer)
     const endedAt = performance.now()

@@ -1,6 +1,6 @@
 import { join } from "node:path"
 import { messageOf } from "../errors.ts"
-import { type DriverDescription, type DriverResult, listensFor } from "../model/driver.ts"
+import { type AttemptResult, type DriverDescription, listensFor } from "../model/driver.ts"
 import { describeFault, type Fault } from "../model/fault.ts"
 import { type AttemptRun, startAttempt } from "./attempt-run.ts"
 import { type Catalogue, createCatalogue } from "./catalogue.ts"
@@ -82,7 +82,7 @@ class FolderDriverHost implements DriverHost {
     this.#listeners.push(listener)
   }
 
-  async run(attempt: Attempt): Promise<DriverResult> {
+  async run(attempt: Attempt): Promise<AttemptResult> {
     const { name, hash } = attempt.driver
     if (this.#disposed) return failure("The host is stopping")
     if (attempt.signal.aborted) return failure(messageOf(attempt.signal.reason))

@@ -1,4 +1,4 @@
-import type { DriverDescription, DriverResult } from "../model/driver.ts"
+import type { AttemptResult, DriverDescription, DriverResult } from "../model/driver.ts"
 import type { ResourceEvent } from "../model/event.ts"
 import type { Fault } from "../model/fault.ts"
 import type { JsonObject } from "../model/json.ts"
@@ -36,7 +36,7 @@ export interface DriverHost extends AsyncDisposable {
    * `success: false` and a message that says which. It settles only when every process the attempt started is gone
    * and every line it logged was handed to `log` and acknowledged.
    */
-  run(attempt: Attempt): Promise<DriverResult>
+  run(attempt: Attempt): Promise<AttemptResult>
 }
 
 /** One attempt and all that its driver gets to see. */
@@ -47,6 +47,11 @@ export interface Attempt {
   readonly pipelineName?: string
   readonly stepId: string
   readonly attempt: number
+  /**
+   * Ask the driver's probe how an earlier attempt ended, instead of reconciling. A result that is not `probed` says
+   * that nobody could tell, whatever else it says.
+   */
+  readonly probing?: boolean
   /** See `ctx.token` in sdk.ts. */
   readonly token: string
   readonly event: ResourceEvent

@@ -29,6 +29,7 @@ export function startExecutableWork(
   { attempt, log, processes }: Surroundings,
 ): Work {
   async function run(): Promise<DriverResult> {
+    if (attempt.probing === true) return failure("An executable has no probe")
     try {
       const child = await startWhenWritten(processes, [file], {
         stdin: JSON.stringify(attemptContext(attempt)),

@@ -9,6 +9,7 @@ export interface LoadedModule {
   readonly input?: InputSchema<unknown>
   /** Whatever it returns or throws is the attempt's end. */
   reconcile(ctx: DriverContext): unknown
+  probe?(ctx: DriverContext): unknown
 }
 
 /**
@@ -37,6 +38,9 @@ function readDriver(driver: Record<string, unknown>): LoadedModule | string {
     description: { ...(name === undefined ? {} : { name }), resources, type: "module" },
     ...(input === undefined ? {} : { input }),
     reconcile: (ctx) => (driver as { reconcile(ctx: DriverContext): unknown }).reconcile(ctx),
+    ...(typeof driver["probe"] !== "function"
+      ? {}
+      : { probe: (ctx) => (driver as { probe(ctx: DriverContext): unknown }).probe(ctx) }),
   }
 }
 

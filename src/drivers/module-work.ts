@@ -1,4 +1,4 @@
-import type { DriverResult } from "../model/driver.ts"
+import type { AttemptResult } from "../model/driver.ts"
 import { attemptContext } from "./attempt-context.ts"
 import type { Surroundings, Work } from "./attempt-run.ts"
 import { splitMessage } from "./lines.ts"
@@ -9,9 +9,9 @@ import type { DriverThread } from "./thread.ts"
 /** Runs an attempt in a worker of this pool. */
 export function startModuleWork(pool: ThreadPool, { attempt, log, processes }: Surroundings): Work {
   let thread: DriverThread | undefined
-  const stopped = Promise.withResolvers<DriverResult>()
+  const stopped = Promise.withResolvers<AttemptResult>()
 
-  async function runIn(acquired: DriverThread): Promise<DriverResult> {
+  async function runIn(acquired: DriverThread): Promise<AttemptResult> {
     thread = acquired
     const result = await acquired.run(attemptContext(attempt), {
       log: (message) => log.write("log", splitMessage(message)),
@@ -22,7 +22,7 @@ export function startModuleWork(pool: ThreadPool, { attempt, log, processes }: S
   }
 
   /** Waits for a worker, but not after the attempt was told to end: then the worker goes back unused. */
-  async function runWhenFree(free: Promise<DriverThread>): Promise<DriverResult> {
+  async function runWhenFree(free: Promise<DriverThread>): Promise<AttemptResult> {
     let isStopped = false
     const ran = free.then((acquired) => {
       if (!isStopped) return runIn(acquired)

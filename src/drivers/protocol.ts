@@ -1,4 +1,4 @@
-import type { DriverResult } from "../model/driver.ts"
+import type { AttemptResult } from "../model/driver.ts"
 import type { Attempt } from "./driver-host.ts"
 import type { ExecOptions } from "./sdk.ts"
 
@@ -25,6 +25,7 @@ export type AttemptContext = Pick<
 > & {
   readonly run: { readonly id: string; readonly pipeline?: string; readonly createdAt: string }
   readonly step: { readonly id: string; readonly driver: string }
+  readonly probing?: true
 }
 
 /** What a module says of itself when it is loaded. */
@@ -61,6 +62,6 @@ export type FromWorker =
       readonly command: readonly string[]
       readonly options: ExecOptions
     }
-  | { readonly type: "ended"; readonly serial: number; readonly result: DriverResult }
+  | { readonly type: "ended"; readonly serial: number; readonly result: AttemptResult }
   /** Something nobody caught. The thread is not to be trusted any more. */
   | { readonly type: "fault"; readonly message: string; readonly trace: string }

@@ -100,6 +100,11 @@ export interface Driver<Input = unknown> {
   /** The kinds it reconciles when a resource names no pipeline; `*` is every kind. Default: none. */
   readonly resources?: readonly string[]
   readonly input?: InputSchema<Input>
+  /**
+   * Finds out how an earlier attempt ended that was cut off, in a step with `effects: once`: the payment went through,
+   * or it did not. `ctx.token` is that attempt's. Return nothing when you cannot tell; then somebody is asked.
+   */
+  probe?(ctx: DriverContext<Input>): DriverResult | undefined | Promise<DriverResult | undefined>
   reconcile(
     ctx: DriverContext<Input>,
     // biome-ignore lint/suspicious/noConfusingVoidType: a driver without a return statement returns void

@@ -1,4 +1,4 @@
-import type { DriverResult } from "../model/driver.ts"
+import type { AttemptResult } from "../model/driver.ts"
 import type { AttemptContext, ExecAnswer, FromWorker, LoadedDriver, ToWorker } from "./protocol.ts"
 import { failure } from "./result.ts"
 import type { ExecOptions } from "./sdk.ts"
@@ -15,7 +15,7 @@ export interface AttemptRequests {
 
 interface Running extends AttemptRequests {
   readonly serial: number
-  readonly settle: (result: DriverResult) => void
+  readonly settle: (result: AttemptResult) => void
   logged: number
   acknowledging: boolean
   /** Runs out when the worker does not answer an abort. */
@@ -59,10 +59,10 @@ export class DriverThread implements Disposable {
   }
 
   /** Runs one attempt. Never rejects. Only one at a time. In a thread that has ended the attempt fails and says why. */
-  run(context: AttemptContext, requests: AttemptRequests): Promise<DriverResult> {
+  run(context: AttemptContext, requests: AttemptRequests): Promise<AttemptResult> {
     if (this.#endMessage !== undefined) return Promise.resolve(failure(this.#endMessage))
     if (this.#running !== undefined) throw new Error("A worker runs one attempt at a time")
-    const { promise, resolve } = Promise.withResolvers<DriverResult>()
+    const { promise, resolve } = Promise.withResolvers<AttemptResult>()
     const serial = ++this.#serial
     this.#running = { ...requests, serial, settle: resolve, logged: 0, acknowledging: false }
     this.#send({ type: "attempt", serial, context })
@@ -100,7 +100,7 @@ export class DriverThread implements Disposable {
     if (!this.ended) this.#worker.postMessage(JSON.stringify(message))
   }
 
-  #settle(result: DriverResult): void {
+  #settle(result: AttemptResult): void {
     const running = this.#running
     this.#running = undefined
     clearTimeout(running?.blockedTimer)

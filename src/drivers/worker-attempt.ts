@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs"
 import { messageOf } from "../errors.ts"
-import type { DriverResult } from "../model/driver.ts"
+import type { AttemptResult } from "../model/driver.ts"
 import type { LoadedModule } from "./loaded-module.ts"
 import type { AttemptContext, ExecAnswer, FromWorker, ToWorker } from "./protocol.ts"
 import { failure, readResult } from "./result.ts"
@@ -9,7 +9,7 @@ import type { DriverContext, ExecOptions, ExecResult, InputIssue } from "./sdk.t
 /** One attempt inside a worker. */
 export interface WorkerAttempt {
   /** Runs the driver to its end. Never rejects. */
-  run(): Promise<DriverResult>
+  run(): Promise<AttemptResult>
   /** Takes what the host says about this attempt. */
   receive(message: Extract<ToWorker, { type: "abort" | "logged" | "exec-ended" }>): void
   /** Adds a line to the attempt's log. */
@@ -57,11 +57,13 @@ export function createWorkerAttempt(
     return { exitCode, stdout, stderr }
   }
 
-  async function reconcile(): Promise<DriverResult> {
+  async function reconcile(): Promise<AttemptResult> {
     const input = await checkInput(driver, context.input)
     if ("faults" in input) return failure(`The step's input does not validate: ${input.faults.join("; ")}`)
     const ctx = contextOf(context, { input: input.value, signal: abort.signal, log, exec })
-    return readResult(await driver.reconcile(ctx))
+    if (context.probing !== true) return readResult(await driver.reconcile(ctx))
+    if (driver.probe === undefined) return failure("The driver has no probe")
+    return readProbe(await driver.probe(ctx))
   }
 
   return {
@@ -95,6 +97,13 @@ export function createWorkerAttempt(
       }
     },
   }
+}
+
+/** Only a driver result tells how the earlier attempt ended. */
+function readProbe(answer: unknown): AttemptResult {
+  if (answer === undefined || answer === null) return failure("The driver's probe cannot tell")
+  const result = readResult(answer)
+  return (answer as { success?: unknown }).success === result.success ? { ...result, probed: true } : result
 }
 
 /** The stack of what was thrown, with the driver's files named as its author knows them. */

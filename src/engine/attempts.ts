@@ -1,7 +1,7 @@
 import type { Attempt, DriverHost } from "../drivers/driver-host.ts"
 import { AttemptAbort } from "../drivers/driver-host.ts"
 import { messageOf } from "../errors.ts"
-import type { DriverResult } from "../model/driver.ts"
+import type { AttemptResult, DriverResult } from "../model/driver.ts"
 import type { JsonObject } from "../model/json.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
 import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
@@ -46,7 +46,7 @@ interface Running {
   readonly abort: AbortController
   ended: Promise<void>
   aborted?: NonNullable<LocalAttempt["aborted"]>
-  outcome?: DriverResult
+  outcome?: AttemptResult
 }
 
 /** The attempts this host is running, or has run and not yet written down. */
@@ -95,7 +95,7 @@ export class LocalAttempts {
     })
   }
 
-  async #run(order: AttemptOrder, signal: AbortSignal): Promise<DriverResult> {
+  async #run(order: AttemptOrder, signal: AbortSignal): Promise<AttemptResult> {
     let unlogged: string | undefined
     const log = async (lines: readonly UnwrittenLogLine[]) => {
       try {
@@ -131,6 +131,7 @@ export class LocalAttempts {
       input: this.#options.inputOf(order, results, resource),
       metadata: pipeline?.metadata ?? {},
       results,
+      ...(state.probing === undefined ? {} : { probing: true }),
       workspace: this.#options.workspaceOf(run.runId),
       signal,
       graceMs: this.#options.graceMs,
@@ -251,7 +252,7 @@ function withSharedMetadata(
 }
 
 /** What a step's record has room for. */
-function limited(given: DriverResult): DriverResult {
+function limited(given: AttemptResult): AttemptResult {
   const result =
     given.message.length <= resultMessageMax
       ? given

@@ -1,4 +1,4 @@
-import type { DriverResult } from "../model/driver.ts"
+import type { AttemptResult } from "../model/driver.ts"
 import type { Labels } from "../model/labels.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
 import type { Claim, Run, StepState } from "../model/run.ts"
@@ -33,7 +33,7 @@ export interface LocalAttempt {
   /** When its timeout is over, on the monotonic clock. */
   readonly deadlineMs: number
   readonly aborted?: "timeout" | "cancelled" | "shutdown" | "fenced"
-  readonly outcome?: DriverResult
+  readonly outcome?: AttemptResult
 }
 
 /** What this host knows of drivers, and how much it may still take on. */

@@ -255,14 +255,21 @@ class Planning {
     }
   }
 
-  /** An attempt was cut off: it is done again, or its outcome is asked for. */
+  /**
+   * An attempt was cut off: it is done again, or, where that must not be, its driver's probe is asked how it ended. Where
+   * no host can run that code any more, somebody has to say it.
+   */
   #takeUp(step: PipelineStep): void {
     const state = this.#stateOf(step.id)
-    if (step.effects !== "once" || state?.status !== "running") {
-      this.#start(step)
-      return
-    }
-    this.#waitIn(step.id, unresolved(state, this.#now))
+    if (step.effects !== "once" || state?.status !== "running" || this.#canProbe(step)) this.#start(step)
+    else this.#waitIn(step.id, unresolved(state, this.#now))
+  }
+
+  /** Can the code that was cut off be run on a live host? */
+  #canProbe({ driver }: PipelineStep): boolean {
+    const { host } = this.#observed
+    const hash = this.#run.drivers?.[driver]
+    return hash !== undefined && (host.fits ? host.locate(hash) !== "nowhere" : host.othersFit)
   }
 
   /** May a waiting step start now? If not, what it needs instead is planned. */
@@ -303,7 +310,12 @@ class Planning {
     this.#started.push({
       type: "start",
       stepId: step.id,
-      state: started(state, { driverHash, hostId: host.hostId, now: this.#now }),
+      state: started(state, {
+        driverHash,
+        hostId: host.hostId,
+        once: step.effects === "once",
+        now: this.#now,
+      }),
     })
   }
 

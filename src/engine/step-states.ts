@@ -1,4 +1,4 @@
-import type { DriverResult } from "../model/driver.ts"
+import type { AttemptResult } from "../model/driver.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
 import { describeWaiting, type StepState, type WaitingFor } from "../model/run.ts"
 import type { LocalAttempt, Now } from "./decision.ts"
@@ -13,12 +13,24 @@ export function stamp(now: Now): string {
   return new Date(now.wallMs).toISOString()
 }
 
-/** The next attempt, on this host, after whatever was before it. */
+/** The next attempt, on this host, after whatever was before it; `once`: in a step that must not be done twice. */
 export function started(
   before: StepState | undefined,
-  { driverHash, hostId, now }: { readonly driverHash: string; readonly hostId: string; readonly now: Now },
+  {
+    driverHash,
+    hostId,
+    once,
+    now,
+  }: {
+    readonly driverHash: string
+    readonly hostId: string
+    readonly once: boolean
+    readonly now: Now
+  },
 ): Running {
+  const probing = once && before?.status === "running" ? { probing: interruptedOf(before) } : {}
   return {
+    ...probing,
     status: "running",
     attempt: (before?.attempt ?? 0) + 1,
     ...originOf(before),
@@ -62,7 +74,7 @@ function isSame(a: WaitingFor, b: WaitingFor): boolean {
 
 /** Once an attempt's result is in: ended, or waiting for its next attempt where `retry` has one left. */
 export function afterAttempt(
-  running: Running,
+  state: Running,
   {
     local,
     outcome,
@@ -70,11 +82,15 @@ export function afterAttempt(
     now,
   }: {
     readonly local: LocalAttempt
-    readonly outcome: DriverResult
+    readonly outcome: AttemptResult
     readonly retry: PipelineStep["retry"]
     readonly now: Now
   },
 ): StepState {
+  const { probed, ...result } = outcome
+  if (state.probing !== undefined && (probed !== true || local.aborted !== undefined))
+    return unresolved(state, now)
+  const running = state.probing === undefined ? state : ({ ...state.probing, status: "running" } as const)
   const { attempt } = running
   const failed = !outcome.success || local.aborted === "timeout"
   if (failed && retry !== undefined && attempt < retry.attempts) {
@@ -82,13 +98,19 @@ export function afterAttempt(
     return { status: "waiting", waitingFor: { type: "timer", until }, since: stamp(now), attempt }
   }
   const status = !failed ? "succeeded" : local.aborted === "cancelled" ? "cancelled" : "failed"
-  return { ...running, status, finishedAt: stamp(now), result: { ...outcome, success: !failed } }
+  return { ...running, status, finishedAt: stamp(now), result: { ...result, success: !failed } }
 }
 
 /** A cut-off attempt that must not simply be done again: somebody has to say how it ended. */
-export function unresolved(running: Running, now: Now): Waiting | undefined {
-  const { status: _, ...interrupted } = running
-  return waiting(running, { type: "resolution", interrupted }, now)
+export function unresolved(running: Running, now: Now): Waiting {
+  const { attempt } = running
+  const waitingFor = { type: "resolution", interrupted: interruptedOf(running) } as const
+  return { status: "waiting", waitingFor, since: stamp(now), attempt, ...originOf(running) }
+}
+
+/** The attempt that was cut off: the one a probe was asking about, when it is the probe that was cut off. */
+function interruptedOf({ status: _, probing, ...running }: Running) {
+  return probing ?? running
 }
 
 /** Somebody has said how it ended: that is its state. Undefined while nobody has, or when it is to be done again. */

@@ -11,6 +11,9 @@ export interface DriverResult {
   readonly data?: Json
 }
 
+/** How an attempt ended on a host. `probed`: it asked the driver's probe, and that could tell. */
+export type AttemptResult = DriverResult & { readonly probed?: true }
+
 /**
  * Reads a driver's answer: nothing is success, and a missing `message` is empty. Anything else that is not a driver
  * result is refused, so that a typo (`sucess`) cannot pass for one.

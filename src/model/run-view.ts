@@ -98,13 +98,19 @@ function viewStep(step: PipelineStep, state: StepState | undefined, run: RunStat
   return {
     ...shown,
     status: state.status,
-    message: "result" in state ? state.result.message : "",
+    message: messageOf(state),
     attempt: state.attempt,
     driverHash: state.driverHash,
     hostId: state.hostId,
     ...timesOf(state),
     ...("result" in state ? { result: state.result } : {}),
   }
+}
+
+function messageOf(state: StepState): string {
+  if ("result" in state) return state.result.message
+  if (state.status !== "running" || state.probing === undefined) return ""
+  return `finding out how attempt ${state.probing.attempt} ended`
 }
 
 function timesOf(record: Run | StepState) {

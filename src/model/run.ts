@@ -101,7 +101,8 @@ export type StepState =
       /** What somebody said of the interrupted attempt. */
       readonly resolution?: Resolution
     }
-  | (Attempted & { readonly status: "running" })
+  /** `probing`: it finds out how this cut-off attempt ended, and does nothing else. */
+  | (Attempted & { readonly status: "running"; readonly probing?: Attempted })
   | (Attempted & {
       readonly status: "succeeded" | "failed" | "cancelled"
       readonly finishedAt: string

@@ -2,14 +2,14 @@ import { chmod, mkdir, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { createDriverHost } from "../../src/drivers/create-driver-host.ts"
 import { type Attempt, AttemptAbort, type DriverHost } from "../../src/drivers/driver-host.ts"
-import type { DriverResult } from "../../src/model/driver.ts"
+import type { AttemptResult, DriverResult } from "../../src/model/driver.ts"
 import type { LogLine, UnwrittenLogLine } from "../../src/model/log.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { until } from "../rig/until.ts"
 
 /** An attempt that a test has started. */
 export interface StartedAttempt {
-  readonly result: Promise<DriverResult>
+  readonly result: Promise<AttemptResult>
   readonly lines: UnwrittenLogLine[]
   readonly workspace: string
   readonly token: string

@@ -360,11 +360,14 @@ describe("an engine", () => {
     const engine = await startEngine(store, before, { hostId: "first" })
     const pipeline = pipelineOf({ steps: [{ driver: "pay", effects: "once" }, { driver: "ship" }] })
     const runId = await submit(store, { pipeline })
-    await before.nextAttempt("pay")
+    const { token } = (await before.nextAttempt("pay")).attempt
     await engine[Symbol.asyncDispose]()
 
     const after = new ScriptedDrivers("pay", "ship")
     await using _engine = await startEngine(store, after)
+    const probe = await after.nextAttempt("pay")
+    expect(probe.attempt).toMatchObject({ attempt: 2, probing: true, token })
+    probe.fail("the bank does not answer")
     const asked = await stepIn(store, runId, "pay", "waiting")
     expect((await view(store, runId)).message).toBe(
       "outcome unknown: attempt 1 was cut off on first; resolve it",
@@ -379,7 +382,24 @@ describe("an engine", () => {
     expect(ship.attempt.results["pay"]).toEqual({ success: true, message: "paid", data: 7 })
     ship.succeed()
     expect((await ended(store, runId)).status).toBe("succeeded")
-    expect(after.history).toEqual(["ship#1"])
+    expect(after.history).toEqual(["pay#2", "ship#1"])
+  })
+
+  test("believes a probe that can tell how a cut-off attempt ended", async () => {
+    await using store = await openSqlite(":memory:")
+    const before = new ScriptedDrivers("pay")
+    const engine = await startEngine(store, before)
+    const pipeline = pipelineOf({ steps: [{ driver: "pay", effects: "once" }] })
+    const runId = await submit(store, { pipeline })
+    await before.nextAttempt("pay")
+    await engine[Symbol.asyncDispose]()
+
+    const after = new ScriptedDrivers("pay")
+    await using _engine = await startEngine(store, after)
+    ;(await after.nextAttempt("pay")).tell({ success: true, message: "it went through" })
+    const run = await ended(store, runId)
+    expect(run).toMatchObject({ status: "succeeded", steps: [{ attempt: 1, message: "it went through" }] })
+    expect(run.steps[0]?.result).toEqual({ success: true, message: "it went through" })
   })
 
   test("that drains starts nothing new and writes down what ends in time", async () => {

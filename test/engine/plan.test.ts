@@ -52,6 +52,11 @@ const waitsUntil = (until: string, attempt = 1): StepState => ({
 })
 
 const onceOnly = [step("build", [], { effects: "once" })]
+const probes = (hostId = here): StepState => ({
+  status: "running",
+  ...attempted(hostId, 2),
+  probing: attempted("host-b", 1),
+})
 const unresolved = (resolution?: Resolution): StepState => ({
   status: "waiting",
   waitingFor: { type: "resolution", interrupted: attempted("host-b", 1) },
@@ -110,7 +115,7 @@ function said({ transitions, effects, starved, behind }: Plan): string[] {
             : `run ${run.status}`
         }
         case "start":
-          return `start ${transition.stepId}#${transition.state.attempt}`
+          return `start ${transition.stepId}#${transition.state.attempt}${transition.state.probing ? " (probe)" : ""}`
         case "settle":
           return `${transition.stepId} ${transition.state.status}`
         case "wait":
@@ -302,9 +307,44 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     ["build waits for driver"],
   ],
   [
-    "an orphan that must happen once waits for somebody to say how it ended",
+    "an orphan that must happen once is asked about, not repeated",
     { steps: onceOnly, states: { build: runs("host-b") } },
+    ["start build#2 (probe)"],
+  ],
+  [
+    "an orphan that must happen once and whose code is lost waits for somebody to say how it ended",
+    { steps: onceOnly, states: { build: runs("host-b") }, host: { locate: () => "nowhere" } },
     ["build waits for resolution"],
+  ],
+  [
+    "an orphan that must happen once waits for that also when no host with its labels is left",
+    { steps: onceOnly, states: { build: runs("host-b") }, host: { fits: false } },
+    ["build waits for resolution"],
+  ],
+  [
+    "a probe that can tell gives the step its result",
+    {
+      steps: onceOnly,
+      states: { build: probes() },
+      claims: { build: claim(here, 2) },
+      local: { build: local({ attempt: 2, outcome: { ...success, probed: true } }) },
+    },
+    ["build succeeded", "run succeeded"],
+  ],
+  [
+    "a probe that cannot tell leaves it to somebody who can",
+    {
+      steps: onceOnly,
+      states: { build: probes() },
+      claims: { build: claim(here, 2) },
+      local: { build: local({ attempt: 2, outcome: failure }) },
+    },
+    ["build waiting"],
+  ],
+  [
+    "a probe that was cut off is asked again",
+    { steps: onceOnly, states: { build: probes("host-b") } },
+    ["start build#3 (probe)"],
   ],
   ["an unknown outcome is waited for", { steps: onceOnly, states: { build: unresolved() } }, []],
   [

@@ -1,18 +1,23 @@
 import type { Attempt, DriverHost } from "../../src/drivers/driver-host.ts"
-import { type DriverDescription, type DriverResult, listensFor } from "../../src/model/driver.ts"
+import {
+  type AttemptResult,
+  type DriverDescription,
+  type DriverResult,
+  listensFor,
+} from "../../src/model/driver.ts"
 import type { Fault } from "../../src/model/fault.ts"
 import type { Json } from "../../src/model/json.ts"
 
 /** An attempt in a test's hands: it goes on when the test says so. */
 export class ScriptedAttempt {
   readonly attempt: Attempt
-  readonly #settle: (result: DriverResult) => void
+  readonly #settle: (result: AttemptResult) => void
   /** How the engine sees it end. */
-  readonly result: Promise<DriverResult>
+  readonly result: Promise<AttemptResult>
 
   constructor(attempt: Attempt) {
     this.attempt = attempt
-    const { promise, resolve } = Promise.withResolvers<DriverResult>()
+    const { promise, resolve } = Promise.withResolvers<AttemptResult>()
     this.result = promise
     this.#settle = resolve
     attempt.signal.addEventListener("abort", () => {
@@ -22,6 +27,11 @@ export class ScriptedAttempt {
 
   succeed(data?: Json, message = "done"): void {
     this.#settle({ success: true, message, ...(data === undefined ? {} : { data }) })
+  }
+
+  /** As a probe that could tell. */
+  tell(result: DriverResult): void {
+    this.#settle({ ...result, probed: true })
   }
 
   fail(message: string): void {
@@ -102,7 +112,7 @@ export class ScriptedDrivers implements DriverHost {
     this.#runnable.add(hash)
   }
 
-  run(attempt: Attempt): Promise<DriverResult> {
+  run(attempt: Attempt): Promise<AttemptResult> {
     this.history.push(`${attempt.stepId}#${attempt.attempt}`)
     const scripted = new ScriptedAttempt(attempt)
     if (this.automatic.has(attempt.driver.name)) scripted.succeed()
