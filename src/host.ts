@@ -12,11 +12,12 @@ import { createLoader } from "./loader/loader.ts"
 import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
 import type { Fault } from "./model/fault.ts"
-import { settleFolderFormat } from "./store/folder-format.ts"
 import type { HostRecord } from "./model/host.ts"
-import { refuseUnfinishedMove } from "./store/snapshot.ts"
+import { Retention } from "./retention/retention.ts"
+import { settleFolderFormat } from "./store/folder-format.ts"
 import { lockFolder } from "./store/folder-lock.ts"
 import { openStore } from "./store/open.ts"
+import { refuseUnfinishedMove } from "./store/snapshot.ts"
 import { version } from "./version.ts"
 
 /** One running Conveyor. Disposing it is {@link Host.stop}. */
@@ -49,12 +50,12 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   await using parts = new AsyncDisposableStack()
   await mkdir(config.data, { recursive: true }).catch((cause: unknown) => {
     const message = `The data folder ${config.data} cannot be made: ${messageOf(cause)}`
-  await settleFolderFormat(config.data)
-  await refuseUnfinishedMove(store)
     throw new ConveyorError("STORE_UNAVAILABLE", message, { cause })
   })
   parts.use(lockFolder(config.data))
+  await settleFolderFormat(config.data)
   const store = parts.use(await openStore(config.store, { onWarning: (warning) => log.warn(warning) }))
+  await refuseUnfinishedMove(store)
   const isolation = await markRunning(config)
   parts.defer(isolation.unmark)
   const logs = parts.use(await openLogStore(join(config.data, "logs")))
@@ -103,6 +104,17 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   parts.defer(() => api.stop())
   url = api.url
   await engine.start()
+  const retention = parts.use(
+    new Retention({
+      store,
+      data: config.data,
+      hostId,
+      limits: config,
+      now: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),
+      log,
+    }),
+  )
+  retention.start()
 
   const running = parts.move()
   const stop = once(async () => {

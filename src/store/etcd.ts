@@ -6,8 +6,8 @@ import {
   type IRequestOp,
 } from "etcd3"
 import { ConveyorError } from "../errors.ts"
-import { settleEtcdFormat } from "./etcd-format.ts"
 import { call, callMsMaxDefault, connect, type EtcdOptions, isCompacted, isLeaseGone } from "./etcd-client.ts"
+import { settleEtcdFormat } from "./etcd-format.ts"
 import { type EtcdKeys, type EtcdRange, etcdKeys } from "./etcd-keys.ts"
 import { watchEtcd } from "./etcd-watch.ts"
 import { keyRange } from "./key-range.ts"
@@ -71,10 +71,10 @@ class EtcdStore implements Store {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#listOnce(prefix, options)
-        if (options.revision !== undefined)
-          throw new ConveyorError("COMPACTED", `Revision ${options.revision} is gone`, { cause: error })
       } catch (error) {
         if (!isCompacted(error)) throw error
+        if (options.revision !== undefined)
+          throw new ConveyorError("COMPACTED", `Revision ${options.revision} is gone`, { cause: error })
         // The revision of the first page was compacted before the last page was read: begin again.
         if (attempt === listTries)
           throw new ConveyorError("STORE_UNAVAILABLE", "etcd compacts faster than it lists", { cause: error })
@@ -130,6 +130,16 @@ class EtcdStore implements Store {
       await call("repeatable", () => this.#client.leaseClient.leaseRevoke({ ID: lease.id }))
     } catch (error) {
       if (!isLeaseGone(error)) throw error
+    }
+  }
+
+  /** Of all that etcd holds, whoever it belongs to. */
+  async forgetBefore(revision: Revision): Promise<void> {
+    this.#checkOpen()
+    try {
+      await call("repeatable", () => this.#client.kv.compact({ revision }))
+    } catch (error) {
+      if (!isCompacted(error)) throw error
     }
   }
 

@@ -11,11 +11,13 @@
  *   resource-versions/<type>/<name>/<n>      Resource: each earlier version, and the last one of a deleted resource
  *   idempotency/<hash>                       IdempotencyRecord: the first answer to a client's own key
  *   hosts/<hostId>                           HostRecord, leased
+ *   retention/collector                      the id of the host that collects what need not be kept, leased
+ *   retention/store                          the id of this store: data folders remember whose runs their files are of
  *   runs/header/<runId>                      Run
  *   runs/active/<runId>                      "": a mark on every run that has not ended
  *   runs/step/<runId>/<stepId>               StepState
- *   move                                     MoveRecord: while entries are moved into this store, and no host may start
  *   runs/claim/<runId>/<stepId>              Claim, leased
+ *   move                                     MoveRecord: while entries are moved into this store, and no host may start
  *
  * Keys of one run that change together lie together (a run's id sorts by time), and all that the engine watches of
  * runs lies under one prefix, so that one watch sees it in order.
@@ -24,18 +26,20 @@
 export const prefixes = {
   definitions: "definitions/",
   pipelines: "pipelines/",
+  pipelineRevisions: "pipeline-revisions/",
   driverBundles: "driver-bundles/",
   driverBundleParts: "driver-bundle-parts/",
   fileFaults: "file-faults/",
   resources: "resources/",
+  resourceVersions: "resource-versions/",
   idempotency: "idempotency/",
   hosts: "hosts/",
   runs: "runs/",
   runHeaders: "runs/header/",
   activeRuns: "runs/active/",
-export const moveKey = "move"
 } as const
 
+export const moveKey = "move"
 export const definitionKey = (name: string) => `definitions/${name}`
 export const pipelineKey = (name: string) => `pipelines/${name}`
 export const pipelineRevisionKey = (hash: string) => `pipeline-revisions/${hash}`
@@ -52,6 +56,8 @@ export const resourceVersionKey = (type: string, name: string, version: number) 
   `resource-versions/${type}/${name}/${String(version).padStart(10, "0")}`
 /** `hash` is of what the client's key is for and of the key itself, which may hold "/". */
 export const idempotencyKey = (hash: string) => `idempotency/${hash}`
+export const collectorKey = "retention/collector"
+export const storeIdKey = "retention/store"
 export const hostKey = (hostId: string) => `hosts/${hostId}`
 export const runKey = (runId: string) => `runs/header/${runId}`
 export const activeRunKey = (runId: string) => `runs/active/${runId}`

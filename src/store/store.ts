@@ -34,6 +34,12 @@ export interface Store extends AsyncDisposable {
    */
   watch(prefix: string, since: Revision, signal: AbortSignal): AsyncIterable<readonly Change[]>
 
+  /**
+   * Forgets the history before `revision`, which frees what was deleted or written over. Doing it again is no error.
+   * Only a store has it whose history grows until somebody does this.
+   */
+  forgetBefore?(revision: Revision): Promise<void>
+
   /** A lease that ends `ttlMs` after the last time it was kept alive; its entries go with it, each seen by watches. */
   grant(ttlMs: number): Promise<Lease>
   /** Renews for another `ttlMs`. False when the lease has ended: then it never comes back. */
@@ -57,9 +63,9 @@ export interface Entry {
 
 export interface ListOptions {
   readonly after?: string
-  readonly revision?: Revision
   readonly limit?: number
   readonly reverse?: boolean
+  readonly revision?: Revision
 }
 
 export interface Listing {

@@ -1,0 +1,101 @@
+import { readdir, readFile, rm, stat } from "node:fs/promises"
+import { join } from "node:path"
+import type { Run } from "../model/run.ts"
+import { isUuid } from "../model/uuid.ts"
+import { prefixes, storeIdKey } from "../store/keys.ts"
+import type { Store } from "../store/store.ts"
+import { type Moment, pages, type RetentionLimits } from "./sweep.ts"
+
+export interface LocalFilesOptions {
+  readonly store: Store
+  /** The data folder. */
+  readonly data: string
+  readonly limits: RetentionLimits
+  readonly at: Moment
+  readonly pause: () => Promise<void>
+}
+
+/**
+ * Deletes the logs and workspaces in this host's data folder of runs that are gone, and the workspaces of runs that
+ * ended long enough ago. Where the folder was used with another store first, a run that this one does not know may be
+ * one of the other's: its files stay as long as runs are kept. Answers how many files and folders are gone.
+ */
+export async function collectLocalFiles(options: LocalFilesOptions): Promise<number> {
+  const { store, data, at, limits } = options
+  // The folders first: a run's header is there before its files are, so what has no header then has none any more.
+  const files = [
+    ...(await filesIn(join(data, "logs"), "log")),
+    ...(await filesIn(join(data, "workspaces"), "workspace")),
+  ]
+  if (files.length === 0) return 0
+  const isOwn = await isOfStore(data, store)
+  const finished = await finishedAtMs(options, new Set(files.map(({ runId }) => runId)))
+  let removed = 0
+  for (const file of files) {
+    const endedAtMs = finished.get(file.runId)
+    const isOver =
+      endedAtMs === undefined
+        ? isOwn || at.wallMs - (await writtenAtMs(file.path)) > limits.keepRunsForMs
+        : file.type === "workspace" && at.wallMs - endedAtMs > limits.keepWorkspacesForMs
+    if (!isOver) continue
+    await rm(file.path, { recursive: true, force: true })
+    removed++
+    await options.pause()
+  }
+  return removed
+}
+
+async function writtenAtMs(path: string): Promise<number> {
+  return (await stat(path).catch(() => undefined))?.mtimeMs ?? Number.POSITIVE_INFINITY
+}
+
+interface RunFile {
+  readonly type: "log" | "workspace"
+  readonly runId: string
+  readonly path: string
+}
+
+/** When each of these runs that the store knows ended; a run that has not, never. */
+async function finishedAtMs(options: LocalFilesOptions, runIds: ReadonlySet<string>) {
+  const finished = new Map<string, number>()
+  for await (const { entries } of pages(options, prefixes.runHeaders)) {
+    for (const { key, value } of entries) {
+      const runId = key.slice(prefixes.runHeaders.length)
+      if (!runIds.has(runId)) continue
+      const run = JSON.parse(value) as Run
+      const atMs = "finishedAt" in run ? Date.parse(run.finishedAt) : Number.POSITIVE_INFINITY
+      finished.set(runId, atMs)
+    }
+  }
+  return finished
+}
+
+/** The files or folders in a folder that are named after runs; what else lies there is not ours. */
+async function filesIn(folder: string, type: RunFile["type"]): Promise<RunFile[]> {
+  const ending = type === "log" ? ".jsonl" : ""
+  const names = await readdir(folder).catch(() => [])
+  return names
+    .filter((name) => name.endsWith(ending))
+    .map((name) => ({ type, runId: name.slice(0, name.length - ending.length), path: join(folder, name) }))
+    .filter(({ runId }) => isUuid(runId))
+}
+
+/**
+ * Do the files in the data folder belong to runs of this store? A host may be started on its data folder with another
+ * store, which knows nothing of these runs. The folder is the first store's that it is used with.
+ */
+async function isOfStore(data: string, store: Store): Promise<boolean> {
+  const file = join(data, "store-id")
+  const storeId = await idOf(store)
+  const known = await readFile(file, "utf8").catch(() => undefined)
+  if (known === undefined) await Bun.write(file, `${storeId}\n`)
+  return known === undefined || known.trim() === storeId
+}
+
+async function idOf(store: Store): Promise<string> {
+  const entry = await store.get(storeIdKey)
+  if (entry !== undefined) return entry.value
+  const value = Bun.randomUUIDv7()
+  await store.commit([{ key: storeIdKey, modRevision: 0 }], [{ type: "put", key: storeIdKey, value }])
+  return (await store.get(storeIdKey))?.value ?? value
+}
