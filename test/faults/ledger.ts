@@ -77,19 +77,20 @@ export class Ledger {
     this.#checkAuthor(revision)
   }
 
-  started(hostId: string, attempt: Attempt): void {
+  /** `excused` as by {@link excuse}. */
+  started(hostId: string, attempt: Attempt, { excused = false }: { readonly excused?: boolean } = {}): void {
     const name = nameOf(attempt)
     this.attempts++
     this.#expect(!this.#launched.has(name), `${name} was started twice`)
     this.#launched.add(name)
     const step = `${attempt.runId}/${attempt.stepId}`
     const live = this.#live.get(step) ?? []
-    const other = live.find(({ excused }) => !excused)
+    const other = excused ? undefined : live.find((one) => !one.excused)
     this.#expect(
       other === undefined,
       `${name} started on ${hostId} beside #${other?.attempt} on ${other?.hostId}`,
     )
-    this.#live.set(step, [...live, { attempt: attempt.attempt, hostId, excused: false }])
+    this.#live.set(step, [...live, { attempt: attempt.attempt, hostId, excused }])
     const state = this.#runs.get(attempt.runId)?.states.get(attempt.stepId)
     this.#expect(
       state?.status !== "running" ||
@@ -136,26 +137,30 @@ export class Ledger {
     }
   }
 
-  /** Have all runs that were seen ended? */
-  get allEnded(): boolean {
-    for (const { header } of this.#runs.values()) {
-      if (header !== undefined && !isEnded(header.status)) return false
-    }
-    return true
+  /** The ids of the runs that have not ended. */
+  get open(): readonly string[] {
+    return [...this.#runs]
+      .filter(([, { header }]) => header !== undefined && !isEnded(header.status))
+      .map(([runId]) => runId)
   }
 
   /** The runs that have not ended, and where they stand. */
   describeOpen(): string {
-    const open = [...this.#runs].filter(([, { header }]) => header !== undefined && !isEnded(header.status))
-    return open
-      .map(([runId, { header, states, claims }]) =>
-        JSON.stringify({ runId, header, states: [...states], claims: [...claims] }),
-      )
+    return this.open
+      .map((runId) => {
+        const { header, states, claims } = this.#accountOf(runId)
+        return JSON.stringify({ header, states: [...states], claims: [...claims] })
+      })
       .join("\n")
   }
 
+  /** A promise was broken. */
+  fail(sentence: string): void {
+    this.#broken.reject(new Error(sentence))
+  }
+
   #expect(holds: boolean, sentence: string): void {
-    if (!holds) this.#broken.reject(new Error(sentence))
+    if (!holds) this.fail(sentence)
   }
 
   #accountOf(runId: string): Account {

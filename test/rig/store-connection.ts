@@ -48,7 +48,7 @@ export class StoreConnection implements Store {
   }
 
   /** Every watch loses its place in the history, and the news that are on their way. */
-  compact(): void {
+  loseHistory(): void {
     this.#broken.abort()
     this.#broken = new AbortController()
   }

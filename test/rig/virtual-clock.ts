@@ -183,12 +183,14 @@ function replaceTime(clock: VirtualClock): Disposable {
     setImmediate: globalThis.setImmediate,
     sleep: Bun.sleep,
     Date: globalThis.Date,
-    wall: Date.now,
     monotonic: performance.now,
   }
   class VirtualDate extends real.Date {
-    constructor(value: number | string | Date = real.Date.now()) {
+    constructor(value: number | string | Date = VirtualDate.now()) {
       super(value)
+    }
+    static override now(): number {
+      return wallStartMs + clock.nowMs
     }
   }
   const set = (ring: (...given: unknown[]) => void, delayMs = 0, ...given: unknown[]) => {
@@ -210,7 +212,6 @@ function replaceTime(clock: VirtualClock): Disposable {
     const delayMs = typeof until === "number" ? until : until.getTime() - Date.now()
     return new Promise<void>((resolve) => void clock.set(resolve, delayMs))
   }
-  Date.now = () => wallStartMs + clock.nowMs
   performance.now = () => clock.nowMs
   return {
     [Symbol.dispose]: () => {
@@ -221,7 +222,6 @@ function replaceTime(clock: VirtualClock): Disposable {
         setImmediate: real.setImmediate,
       })
       Bun.sleep = real.sleep
-      Date.now = real.wall
       performance.now = real.monotonic
     },
   }
