@@ -4,6 +4,7 @@ import { createDriverHost } from "../../src/drivers/create-driver-host.ts"
 import { type Attempt, AttemptAbort, type DriverHost } from "../../src/drivers/driver-host.ts"
 import type { AttemptResult, DriverResult } from "../../src/model/driver.ts"
 import type { LogLine, UnwrittenLogLine } from "../../src/model/log.ts"
+import { shopAttempt } from "../rig/shop.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { until } from "../rig/until.ts"
 
@@ -63,27 +64,8 @@ export async function openDrivers(files: Readonly<Record<string, string>> = {}):
     const token = `run-${Bun.randomUUIDv7()}/step/${id}`
     const result = host.run({
       driver: { name: driver, hash: overrides.driver?.hash ?? hashOf(driver) },
-      runId: "run-1",
-      runCreatedAt: "2026-01-01T00:00:00.000Z",
-      pipelineName: "release",
-      stepId: "step",
-      attempt: 1,
+      ...shopAttempt,
       token,
-      event: "create",
-      resource: {
-        id: "1",
-        name: "shop",
-        resource: "app",
-        version: 1,
-        metadata: {},
-        spec: {},
-        createdAt: "2026-01-01T00:00:00.000Z",
-        updatedAt: "2026-01-01T00:00:00.000Z",
-      },
-      input: {},
-      metadata: {},
-      results: {},
-      graceMs: 5_000,
       log: async (batch) => {
         for (const line of batch) lines.push(line)
       },

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import { join } from "node:path"
 import { createDriverHost } from "../../src/drivers/create-driver-host.ts"
+import { shopAttempt } from "../rig/shop.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 
 async function write(folder: string, file: string, text: string): Promise<void> {
@@ -19,28 +20,10 @@ async function hostOn(folders: { path: string }) {
 function attemptOf(name: string, hash: string, workspace: string) {
   return {
     driver: { name, hash },
-    runId: "r",
-    runCreatedAt: "2026-01-01T00:00:00.000Z",
-    stepId: name,
-    attempt: 1,
-    token: `r/${hash}`,
-    event: "create" as const,
-    resource: {
-      id: "1",
-      name: "shop",
-      resource: "app",
-      version: 1,
-      metadata: {},
-      spec: {},
-      createdAt: "2026-01-01T00:00:00.000Z",
-      updatedAt: "2026-01-01T00:00:00.000Z",
-    },
-    input: {},
-    metadata: {},
-    results: {},
+    ...shopAttempt,
+    token: hash,
     workspace,
     signal: new AbortController().signal,
-    graceMs: 1_000,
     log: async () => {},
   }
 }

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test"
 import { type AttemptOrder, LocalAttempts, resultBytesMax } from "../../src/engine/attempts.ts"
 import type { PipelineStep } from "../../src/model/pipeline.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
+import { shop } from "../rig/shop.ts"
 import { until } from "../rig/until.ts"
 
 const at = "2026-01-01T00:00:00.000Z"
@@ -20,16 +21,7 @@ const order: AttemptOrder = {
   step,
   states: new Map(),
   state: { status: "running", attempt: 1, driverHash: "d", hostId: "here", startedAt: at },
-  resource: {
-    id: "1",
-    name: "shop",
-    resource: "app",
-    version: 1,
-    metadata: {},
-    spec: {},
-    createdAt: at,
-    updatedAt: at,
-  },
+  resource: shop,
 }
 
 function attemptsOn(drivers: ScriptedDrivers): LocalAttempts {

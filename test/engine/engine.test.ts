@@ -7,6 +7,13 @@ import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { until } from "../rig/until.ts"
 
 const buildThenShip = pipelineOf({ steps: [{ driver: "build" }, { driver: "ship" }] })
+const fork = pipelineOf({
+  steps: [
+    { id: "left", driver: "work", needs: [] },
+    { id: "right", driver: "work", needs: [] },
+    { id: "join", driver: "work", needs: ["left", "right"] },
+  ],
+})
 
 describe("a run of a pipeline", () => {
   test("does its steps in order and has succeeded at the end", async () => {
@@ -155,14 +162,7 @@ describe("a run of a pipeline", () => {
     await using store = await openSqlite(":memory:")
     const drivers = new ScriptedDrivers("work")
     await using _engine = await startEngine(store, drivers)
-    const pipeline = pipelineOf({
-      steps: [
-        { id: "left", driver: "work", needs: [] },
-        { id: "right", driver: "work", needs: [] },
-        { id: "join", driver: "work", needs: ["left", "right"] },
-      ],
-    })
-    const runId = await submit(store, { pipeline })
+    const runId = await submit(store, { pipeline: fork })
     const left = await drivers.nextAttempt("left")
     const right = await drivers.nextAttempt("right")
     right.succeed("r")
@@ -179,14 +179,7 @@ describe("a run of a pipeline", () => {
     await using store = await openSqlite(":memory:")
     const drivers = new ScriptedDrivers("work")
     await using _engine = await startEngine(store, drivers)
-    const pipeline = pipelineOf({
-      steps: [
-        { id: "left", driver: "work", needs: [] },
-        { id: "right", driver: "work", needs: [] },
-        { id: "join", driver: "work", needs: ["left", "right"] },
-      ],
-    })
-    const runId = await submit(store, { pipeline })
+    const runId = await submit(store, { pipeline: fork })
     const left = await drivers.nextAttempt("left")
     const right = await drivers.nextAttempt("right")
     right.fail("broken")

@@ -1,0 +1,31 @@
+import type { Attempt } from "../../src/drivers/driver-host.ts"
+import type { Resource } from "../../src/model/resource.ts"
+
+const at = "2026-01-01T00:00:00.000Z"
+
+/** A resource for tests to which it does not matter which one. */
+export const shop: Resource = {
+  id: "1",
+  name: "shop",
+  resource: "app",
+  version: 1,
+  metadata: {},
+  spec: {},
+  createdAt: at,
+  updatedAt: at,
+}
+
+/** What an attempt on the shop is made of, but for the driver, the workspace and the token. */
+export const shopAttempt = {
+  runId: "run-1",
+  runCreatedAt: at,
+  pipelineName: "release",
+  stepId: "step",
+  attempt: 1,
+  event: "create",
+  resource: shop,
+  input: {},
+  metadata: {},
+  results: {},
+  graceMs: 5_000,
+} as const satisfies Partial<Attempt>
