@@ -1,3 +1,4 @@
+import { readdir, readFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { connect } from "../../src/store/etcd-client.ts"
 import { tempFolder } from "./temp-folder.ts"
@@ -10,8 +11,8 @@ export interface EtcdRig extends AsyncDisposable {
   kill(): Promise<void>
   /** Starts it again on the same ports and data, after {@link kill}, and waits until it answers. */
   restart(): Promise<void>
-  /** Stops the process where it is: connections stay open and nothing answers. */
-  pause(): void
+  /** Stops the process where it is: connections stay open, and nothing answers once this has resolved. */
+  pause(): Promise<void>
   /** Lets it go on after {@link pause}. */
   resume(): void
   /** Forgets the history before `revision`. */
@@ -58,7 +59,11 @@ export async function startEtcd(): Promise<EtcdRig> {
       child = spawn()
       await ready()
     },
-    pause: () => child.kill("SIGSTOP"),
+    pause: async () => {
+      child.kill("SIGSTOP")
+      // The signal is on its way when `kill` returns, and a thread it has not reached may still answer.
+      await until("every thread of etcd has stopped", () => isStopped(child.pid))
+    },
     resume: () => child.kill("SIGCONT"),
     compact: async (revision) => {
       const client = connect({ endpoints: [endpoint], prefix: "" })
@@ -89,4 +94,14 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve))
   if (address === null || typeof address === "string") throw new Error("A TCP server must have a port")
   return address.port
+}
+
+async function isStopped(pid: number): Promise<boolean> {
+  const states = await Promise.all(
+    (await readdir(`/proc/${pid}/task`)).map(async (task) => {
+      const stat = await readFile(`/proc/${pid}/task/${task}/stat`, "utf8").catch(() => "")
+      return stat.slice(stat.lastIndexOf(")") + 2)[0]
+    }),
+  )
+  return states.every((state) => state === "T")
 }

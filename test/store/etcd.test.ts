@@ -82,7 +82,7 @@ describe("etcd that dies", () => {
     const lease = await store.grant(60_000)
     const since = await write(store, put("a", "1"))
     const seen = changes(store, { since, count: 1 })
-    etcd.pause()
+    await etcd.pause()
     await rejection("STORE_UNAVAILABLE", store.get("a"))
     await rejection("STORE_UNAVAILABLE", store.keepAlive(lease))
     etcd.resume()
