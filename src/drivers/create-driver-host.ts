@@ -157,9 +157,10 @@ class FolderDriverHost implements DriverHost {
       this.#scanAgain = false
       try {
         const isDifferent = await this.#catalogue?.rescan()
+        // At once: from here on the new drivers are found, and whoever waits for one must be told.
+        if (isDifferent) this.#swap()
         // Not before: a folder without a module that is a driver may be somebody else's.
         if (this.list().some(isOwnModule)) await writeSdkTypes(this.#folder, this.#sdk)
-        if (isDifferent) this.#swap()
       } catch (error) {
         this.#log?.error({ error: messageOf(error) }, "The drivers folder cannot be read")
       }
