@@ -87,7 +87,16 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
       log.warn({ err: error }, "the lease could not be given back; it ends by itself"),
     ),
   )
-  const loader = parts.use(createLoader({ folder: config.pipelines, store, log }))
+  const loader = parts.use(
+    createLoader({
+      folder: config.pipelines,
+      store,
+      lease,
+      // An embedded store is this host's alone.
+      ...(config.store.type === "etcd" ? { memory: join(config.data, "pipelines-seen.json") } : {}),
+      log,
+    }),
+  )
   await Promise.all([drivers.start(), lease.start().then(() => loader.start())])
 
   const engine = new Engine({

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test"
-import { fileFaultsKey, pipelineKey, pipelineRevisionKey } from "../../src/store/keys.ts"
+import { hostFileKey, pipelineKey, pipelineRevisionKey } from "../../src/store/keys.ts"
 import { apiRig, releasePipeline, withRelease } from "./api-rig.ts"
 
 const rig = await apiRig()
@@ -125,7 +125,13 @@ describe("pipelines of files", () => {
       expect(refused).toMatchObject({ status: 409, body: { error: expect.stringContaining("ci.yaml") } })
     }
     expect((await rig.send("GET", "/pipelines/filed")).body.faults).toBeUndefined()
-    await rig.put(fileFaultsKey("ci.yaml"), { file: "ci.yaml", names: ["filed", "unborn"], faults })
+    await rig.put(hostFileKey("host-1", "ci.yaml"), {
+      hostId: "host-1",
+      file: "ci.yaml",
+      declares: [],
+      names: ["filed", "unborn"],
+      faults,
+    })
     expect((await rig.send("GET", "/pipelines/filed")).body).toMatchObject({ file: "ci.yaml", faults })
     const { body: list } = await rig.send("GET", "/pipelines")
     expect(list.find((each: { name: string }) => each.name === "filed").faults).toEqual(faults)
