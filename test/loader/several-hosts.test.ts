@@ -1,0 +1,236 @@
+import { expect, test } from "bun:test"
+import { rename, rm } from "node:fs/promises"
+import { join } from "node:path"
+import { pipelineKey } from "../../src/store/keys.ts"
+import { openSqlite } from "../../src/store/sqlite.ts"
+import { until } from "../rig/until.ts"
+import { type LoaderRig, loaderRig, pipelineText } from "./loader-rig.ts"
+
+/** Two hosts on one store, each with a folder of its own. Nothing is started yet. */
+async function twoHosts() {
+  const store = await openSqlite(":memory:")
+  const a = await loaderRig({ hostId: "host-a", store })
+  const b = await loaderRig({ hostId: "host-b", store })
+  return {
+    store,
+    a,
+    b,
+    async [Symbol.asyncDispose]() {
+      await a[Symbol.asyncDispose]()
+      await b[Symbol.asyncDispose]()
+      await store[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const drifts = ({ said }: LoaderRig) => said.filter((line) => line.includes(" drifts: "))
+
+test("hosts with different contents of a file write it once, and one of them drifts", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  await a.write("p.yaml", pipelineText("p", "of a"))
+  await b.write("p.yaml", pipelineText("p", "of b"))
+  await a.start()
+  await b.start()
+  const looks = async () => {
+    for (const host of [a, b, a, b, a, b]) await host.looksAgain()
+  }
+  await looks()
+  const before = await a.records()
+  await looks()
+  expect((await a.records())[pipelineKey("p")]).toBe(before[pipelineKey("p")] ?? 0)
+  expect((await a.record("p"))?.pipeline.description).toBe("of a")
+  expect(drifts(a)).toEqual([])
+  expect(drifts(b)).toEqual([expect.stringMatching(/^p\.yaml: the pipeline "p" drifts: .* host-a has\./)])
+})
+
+test("a host that joins with an empty folder deletes nothing, and one with other files adds only those", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  await a.write("p.yaml", pipelineText("p"))
+  await a.write("kinds.yaml", "kind: ResourceDefinition\nname: app\nschema: true\n")
+  await a.start()
+  const before = await a.records()
+  await b.start()
+  await b.looksAgain()
+  expect(await a.records()).toMatchObject(before)
+  await b.write("q.yaml", pipelineText("q"))
+  await b.serves("q", "first")
+  await b.looksAgain()
+  await a.looksAgain()
+  expect(await a.records()).toMatchObject(before)
+  expect((await a.record("q"))?.file).toBe("q.yaml")
+})
+
+test("an edit wins, wherever it is made, and the other host drifts until it has the same", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  for (const host of [a, b]) {
+    await host.write("p.yaml", pipelineText("p", "old"))
+    await host.start()
+  }
+  expect(drifts(b)).toEqual([])
+  await b.write("p.yaml", pipelineText("p", "new"))
+  await b.serves("p", "new")
+  await until("the other drifts", () => drifts(a).length === 1)
+  const written = (await a.records())[pipelineKey("p")]
+  await a.write("p.yaml", pipelineText("p", "new"))
+  await until("the drift is over", () => a.said.includes('The pipeline "p" here drifts no more'))
+  expect((await a.records())[pipelineKey("p")]).toBe(written ?? 0)
+  await a.write("p.yaml", pipelineText("p", "newest"))
+  await a.serves("p", "newest")
+  await until("the first one drifts", () => drifts(b).length === 1)
+})
+
+test("of two edits at the same moment one stands, and the host of the other one drifts", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  for (const host of [a, b]) {
+    await host.write("p.yaml", pipelineText("p", "old"))
+    await host.start()
+  }
+  for (let n = 0; n < 5; n++) {
+    await Promise.all([
+      a.write("p.yaml", pipelineText("p", `a${n}`)),
+      b.write("p.yaml", pipelineText("p", `b${n}`)),
+    ])
+    await until("one of them stands", async () =>
+      (await a.record("p"))?.pipeline.description?.endsWith(`${n}`),
+    )
+    for (const host of [a, b, a, b]) await host.looksAgain()
+    const stands = (await a.records())[pipelineKey("p")]
+    for (const host of [b, a, b, a]) await host.looksAgain()
+    expect((await a.records())[pipelineKey("p")]).toBe(stands ?? 0)
+    const { hash } = (await a.record("p")) ?? {}
+    const folders = [await a.published("p.yaml"), await b.published("p.yaml")]
+    const hashes = folders.map((folder) => folder?.declares[0]?.hash)
+    expect(hashes.filter((one) => one === hash)).toHaveLength(1)
+    const loser = hashes[0] === hash ? b : a
+    expect(drifts(loser).at(-1)).toContain(`in the store ${hash?.slice(0, 12)}`)
+  }
+})
+
+test("what one host deletes stays while another has it, and goes when that one deletes it too", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  for (const host of [a, b]) {
+    await host.write("p.yaml", pipelineText("p"))
+    await host.start()
+  }
+  await rm(join(a.folder, "p.yaml"))
+  const stays = 'p.yaml no longer declares the pipeline "p"; it stays, because another host has it: host-b'
+  await until("it is said", () => a.said.includes(stays))
+  await a.looksAgain()
+  expect(await a.record("p")).toBeDefined()
+  await rm(join(b.folder, "p.yaml"))
+  await b.serves("p", undefined)
+  expect(a.said.filter((line) => line === stays)).toHaveLength(1)
+})
+
+test("what both hosts delete at the same moment goes", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  const names = Array.from({ length: 20 }, (_, n) => `p${n}`)
+  for (const host of [a, b]) {
+    for (const name of names) await host.write(`${name}.yaml`, pipelineText(name))
+    await host.start()
+  }
+  await Promise.all([a, b].flatMap(({ folder }) => names.map((name) => rm(join(folder, `${name}.yaml`)))))
+  for (const name of names) await a.serves(name, undefined)
+})
+
+test("a rename on one host is followed once, and a host with the old name does not undo it", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  for (const host of [a, b]) {
+    await host.write("old.yaml", pipelineText("p"))
+    await host.start()
+  }
+  await rename(join(a.folder, "old.yaml"), join(a.folder, "new.yaml"))
+  await until("it is renamed", async () => (await a.record("p"))?.file === "new.yaml")
+  const renamed = (await a.records())[pipelineKey("p")]
+  for (const host of [a, b, a, b]) await host.looksAgain()
+  expect((await a.records())[pipelineKey("p")]).toBe(renamed ?? 0)
+  expect([...drifts(a), ...drifts(b)]).toEqual([])
+})
+
+test("an edit made while the host was down is written at its start, and the rest of its folder is not", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  for (const host of [a, b]) {
+    await host.write("p.yaml", pipelineText("p", "old"))
+    await host.write("q.yaml", pipelineText("q", "old"))
+  }
+  const first = await a.start()
+  await b.start()
+  await first[Symbol.asyncDispose]()
+  await b.write("q.yaml", pipelineText("q", "edited elsewhere"))
+  await b.serves("q", "edited elsewhere")
+  await a.write("p.yaml", pipelineText("p", "edited here"))
+  await a.start()
+  expect((await a.record("p"))?.pipeline.description).toBe("edited here")
+  expect((await a.record("q"))?.pipeline.description).toBe("edited elsewhere")
+  expect(drifts(a)).toHaveLength(1)
+})
+
+test("a host that lost its memory deletes nothing, and writes over only what no live host has", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  await a.write("p.yaml", pipelineText("p", "old"))
+  await a.write("gone.yaml", pipelineText("gone"))
+  await b.write("q.yaml", pipelineText("q", "of b"))
+  const first = await a.start()
+  await b.start()
+  await first[Symbol.asyncDispose]()
+  await rm(a.memory)
+  await rm(join(a.folder, "gone.yaml"))
+  await a.write("p.yaml", pipelineText("p", "new"))
+  await a.write("q.yaml", pipelineText("q", "of a"))
+  await a.start()
+  expect((await a.record("p"))?.pipeline.description).toBe("new")
+  expect((await a.record("q"))?.pipeline.description).toBe("of b")
+  expect(await a.record("gone")).toBeDefined()
+})
+
+test("a memory of another store is none", async () => {
+  await using hosts = await twoHosts()
+  const { a } = hosts
+  await a.write("p.yaml", pipelineText("p", "old"))
+  const first = await a.start()
+  await first[Symbol.asyncDispose]()
+  const memory = await Bun.file(a.memory).json()
+  await Bun.write(a.memory, JSON.stringify({ ...memory, storeId: "another" }))
+  await rm(join(a.folder, "p.yaml"))
+  await a.start()
+  expect(await a.record("p")).toBeDefined()
+})
+
+test("a host that died takes its files out of sight, and nothing out of the store", async () => {
+  await using hosts = await twoHosts()
+  const { a, b } = hosts
+  await a.write("p.yaml", pipelineText("p", "of a"))
+  await b.write("p.yaml", pipelineText("p", "of b"))
+  const first = await a.start()
+  await b.start()
+  await first[Symbol.asyncDispose]()
+  await until("nobody has it", () => drifts(b).some((line) => line.includes("which no live host has")))
+  await b.looksAgain()
+  expect((await b.record("p"))?.pipeline.description).toBe("of a")
+  expect(await a.published("p.yaml")).toBeUndefined()
+})
+
+test("everything is published again under a new lease", async () => {
+  await using hosts = await twoHosts()
+  const { store, a, b } = hosts
+  await a.write("p.yaml", pipelineText("p"))
+  await a.start()
+  await b.start()
+  const fence = await store.get("host-leases/host-a")
+  await store.revoke({ id: fence?.lease ?? "", ttlMs: 1 })
+  expect(await a.published("p.yaml")).toBeUndefined()
+  // Its next commit finds that the lease is over.
+  await a.write("q.yaml", pipelineText("q"))
+  await a.serves("q", "first")
+  await until("it is published again", () => a.published("p.yaml"))
+  expect((await store.get("host-leases/host-a"))?.lease).not.toBe(fence?.lease ?? "")
+})
