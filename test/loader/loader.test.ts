@@ -253,6 +253,18 @@ test("what was deleted while no loader ran is deleted at the start", async () =>
   expect(await rig.record("a")).toBeUndefined()
 })
 
+test("what was edited while no loader ran is written at the start", async () => {
+  await using rig = await loaderRig()
+  await rig.write("a.yaml", pipelineText("a"))
+  const first = await rig.start()
+  await first[Symbol.asyncDispose]()
+  await rig.write("a.yaml", pipelineText("a", "second"))
+  await rig.start()
+  expect((await rig.record("a"))?.pipeline.description).toBe("second")
+  // A store of its own needs no memory: the folder is the truth.
+  expect(await Bun.file(rig.memory).exists()).toBe(false)
+})
+
 test("a file takes over a pipeline that came through the API, and says so", async () => {
   await using rig = await loaderRig()
   const stored = { pipeline: {}, hash: "none", createdAt: "2026-01-01T00:00:00.000Z", updatedAt: "" }
