@@ -4,12 +4,9 @@ import { Engine, type EngineOptions } from "../../src/engine/engine.ts"
 import { type HeldLease, HostLease } from "../../src/hosts/host-lease.ts"
 import type { ResourceEvent } from "../../src/model/event.ts"
 import type { JsonObject } from "../../src/model/json.ts"
-import {
-  canonicalPipeline,
-  type Pipeline,
-  type PipelineSource,
-  resolvePipeline,
-} from "../../src/model/pipeline.ts"
+import { canonicalPipeline, type Pipeline } from "../../src/model/pipeline.ts"
+import type { PipelineSource } from "../../src/model/pipeline-source.ts"
+import { resolvePipeline } from "../../src/model/resolve-pipeline.ts"
 import type { Resource } from "../../src/model/resource.ts"
 import { type Claim, isEnded, type Run, type StepState } from "../../src/model/run.ts"
 import { type RunView, viewRun } from "../../src/model/run-view.ts"
