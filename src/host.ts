@@ -82,11 +82,11 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     describe,
     onError: (message, cause) => log.error({ err: cause }, message),
   })
-  parts.defer(() =>
+  const giveLeaseBack = () =>
     lease[Symbol.asyncDispose]().catch((error: unknown) =>
       log.warn({ err: error }, "the lease could not be given back; it ends by itself"),
-    ),
-  )
+    )
+  parts.defer(giveLeaseBack)
   const loader = parts.use(
     createLoader({
       folder: config.pipelines,
@@ -142,6 +142,9 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     const engineStopped = engine[Symbol.asyncDispose]()
     await drivers[Symbol.asyncDispose]()
     await engineStopped
+    // What is left needs no lease, and others need not wait for it.
+    await loader[Symbol.asyncDispose]()
+    await giveLeaseBack()
     await running.disposeAsync()
   })
   return {

@@ -1,4 +1,4 @@
-import { ConveyorError, messageOf } from "../errors.ts"
+import { messageOf } from "../errors.ts"
 import type { HeldLease, HostLease } from "../hosts/host-lease.ts"
 import type { HostFile } from "../model/host-file.ts"
 import { canonicalJson, type Json } from "../model/json.ts"
@@ -17,14 +17,15 @@ import {
 } from "./plan-files.ts"
 
 /** What came of bringing the store in step with the folder. */
-export interface AppliedFiles extends Pick<FilePlan, "faults" | "drift" | "seen" | "pipelines"> {
+export interface AppliedFiles extends Pick<FilePlan, "faults" | "drift" | "left" | "seen" | "pipelines"> {
   /** What was done, in words, in order. Empty when the store was in step already. */
   readonly messages: readonly string[]
 }
 
-export interface ApplyContext extends Pick<PlanContext, "alone" | "seen"> {
+export interface ApplyContext extends Pick<PlanContext, "alone" | "seen" | "settled"> {
   /** All that is written is fenced by it. */
   readonly lease: HostLease
+  readonly signal: AbortSignal
   readonly now: () => string
   readonly newId: () => string
 }
@@ -34,27 +35,27 @@ const roundsMax = 20
 
 /**
  * Brings the store in step with the folder: observes the store, plans, commits, and again while others interfere. The
- * changes of one file share a commit where they fit into one. Rejects with the store's errors, and without a lease;
- * calling it again goes on where it ended.
+ * changes of one file share a commit where they fit into one. Waits while the host has no lease; answers undefined when
+ * `signal` aborts meanwhile. Rejects with the store's errors; calling it again goes on where it ended.
  */
 export async function applyFiles(
   store: Store,
   folder: FolderView,
-  { lease, now, newId, alone, seen }: ApplyContext,
-): Promise<AppliedFiles> {
+  { lease, signal, now, newId, ...known }: ApplyContext,
+): Promise<AppliedFiles | undefined> {
   const messages: string[] = []
   for (let round = 0; round < roundsMax; round++) {
-    const held = lease.current
-    if (held === undefined) throw new ConveyorError("STORE_UNAVAILABLE", "this host has no lease now")
-    const context = { hostId: lease.hostId, alone, seen, now: now(), newId }
+    const held = await lease.held(signal)
+    if (held === undefined) return undefined
+    const context = { ...known, hostId: lease.hostId, now: now(), newId }
     const plan = planFiles(folder, await observeStore(store), context)
     // What two hosts delete at once must go. So each says what it has before it looks at what the other says.
-    const isFirstWord = !alone && plan.publications.length > 0
+    const isFirstWord = !known.alone && plan.publications.length > 0
     const changes = isFirstWord ? plan.publications : [...plan.publications, ...plan.changes]
     const done = await commitAll(store, inBatches(changes.map((change) => operationsOf(change, held))), held)
     messages.push(...done.messages)
     if (done.conflict) await lease.confirm()
-    else if (!isFirstWord) return { ...plan, messages: [...messages, ...plan.left] }
+    else if (!isFirstWord) return { ...plan, messages }
   }
   throw new Error(`The files could not be applied: others wrote the same keys ${roundsMax} times meanwhile`)
 }

@@ -30,6 +30,11 @@ import type { DeclaredName } from "./ownership.ts"
  *   the file of the host that wrote last.
  * - A host that dies takes its files out of sight, not out of the store. What was deleted meanwhile and is still in its
  *   folder is declared again when it is back.
+ * - A host that has just started cannot tell the living from those whose leases have not ended yet. So for its first two
+ *   lease times nothing is settled by what others have: a file that was never seen before stays new, and is written when
+ *   its holder turns out to be dead; what is deleted here and said to be elsewhere is deleted when it is not.
+ * - A version of Conveyor that reads a file in another way takes the file for edited: the store follows the first host
+ *   that is upgraded, and the others drift until they are.
  * - A host that dies between a write and its memory of it takes the file for edited once more at its next start.
  * - A host without its memory, such as one with a new data folder, deletes nothing, and writes over only what no live
  *   host has.
@@ -40,6 +45,8 @@ import type { DeclaredName } from "./ownership.ts"
 export interface Seen {
   readonly file: string
   readonly hash: string
+  /** It was never in the store, and whether the host that has what the store has is alive is not settled yet. */
+  readonly isNew?: boolean
 }
 
 /** What there is of one name beside this folder as it is now. */
@@ -57,12 +64,13 @@ export function decideDeclared(
   { stored, seen, heldElsewhere }: NameView,
 ): "write" | "same" | "drift" {
   if (stored?.file === undefined) return "write"
+  const isKnown = seen !== undefined && seen.isNew !== true
   if (stored.hash === here.hash) {
-    const isRenamed = seen === undefined ? !heldElsewhere : seen.file !== here.file
+    const isRenamed = isKnown ? seen.file !== here.file : !heldElsewhere
     return stored.file !== here.file && isRenamed ? "write" : "same"
   }
-  const isEdited = seen === undefined ? !heldElsewhere : seen.hash !== here.hash
-  return isEdited ? "write" : "drift"
+  const isEdited = seen !== undefined && seen.hash !== here.hash
+  return isEdited || !(isKnown || heldElsewhere) ? "write" : "drift"
 }
 
 /** What becomes of a name in the store that came from a file and is not in this folder. Pure. */

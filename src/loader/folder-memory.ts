@@ -25,7 +25,14 @@ const nameSchema = v.custom<DeclaredName>(
 const memorySchema = v.object({
   storeId: v.string(),
   folder: v.string(),
-  seen: v.array(v.object({ name: nameSchema, file: v.string(), hash: v.string() })),
+  seen: v.array(
+    v.object({
+      name: nameSchema,
+      file: v.string(),
+      hash: v.string(),
+      isNew: v.exactOptional(v.boolean()),
+    }),
+  ),
 })
 
 /** Opens the memory in a file, which need not be there. One that cannot be read is none: then nothing is taken for an edit. */
@@ -37,9 +44,10 @@ export async function openFolderMemory(file: string, of: RememberedFolder): Prom
       return seen
     },
     async keep(next) {
+      // This process knows it in any case: an edit must not be written twice because a disk is full.
+      seen = next
       const nextText = textOf(next, of)
       if (nextText !== text) await writeDurably(file, nextText)
-      seen = next
       text = nextText
     },
   }
@@ -68,7 +76,7 @@ function parse(text: string): unknown {
 
 function textOf(seen: ReadonlyMap<DeclaredName, Seen>, { storeId, folder }: RememberedFolder): string {
   const sorted = [...seen].sort(([a], [b]) => (a < b ? -1 : 1))
-  const list = sorted.map(([name, { file, hash }]) => ({ name, file, hash }))
+  const list = sorted.map(([name, one]) => ({ name, ...one }))
   return `${canonicalJson({ storeId, folder, seen: list })}\n`
 }
 

@@ -24,13 +24,15 @@ export interface LoaderOptions {
   /** The pipelines folder. It need not be there yet. */
   readonly folder: string
   readonly store: Store
-  /** What the folder says is published and written under it. It must be held when the loader starts. */
+  /** What the folder says is published and written under it. While there is none, nothing is. */
   readonly lease: HostLease
   /**
    * The file in which is remembered what the folder was last seen with: what differs then was edited here, and not
    * elsewhere. Without it no other host can use the store, so every difference is an edit.
    */
   readonly memory?: string
+  /** How long after its start the leases of hosts that died before may still live. Default: two lease times. */
+  readonly settleMs?: number
   readonly log?: LoaderLog
   /** Milliseconds since 1970. */
   readonly now?: () => number
@@ -72,6 +74,8 @@ class FolderLoader implements Loader {
   readonly #watch
   readonly #schedule
   #backstop: ReturnType<typeof setInterval> | undefined
+  #settleTimer: ReturnType<typeof setTimeout> | undefined
+  #isSettled = false
   /** The folder that is watched; another one in its place needs a new watch. */
   #identity: string | undefined
   #isMissing = false
@@ -82,7 +86,14 @@ class FolderLoader implements Loader {
   readonly #stop = new AbortController()
   #memory: FolderMemory = noFolderMemory()
   #present: ReadonlySet<string> = new Set()
-  #applied: AppliedFiles = { pipelines: 0, faults: new Map(), drift: [], seen: new Map(), messages: [] }
+  #applied: AppliedFiles = {
+    pipelines: 0,
+    faults: new Map(),
+    drift: [],
+    left: [],
+    seen: new Map(),
+    messages: [],
+  }
   #troubleSaid = ""
 
   constructor(options: LoaderOptions) {
@@ -106,8 +117,10 @@ class FolderLoader implements Loader {
   }
 
   async start(): Promise<void> {
-    const { store, folder, lease, memory } = this.#options
+    const { store, folder, lease, memory, settleMs = 2 * lease.ttlMs } = this.#options
     if (memory !== undefined) {
+      if (settleMs > 0) this.#settleTimer = setTimeout(() => this.#settle(), settleMs)
+      else this.#isSettled = true
       const of = { storeId: await storeIdOf(store), folder: resolve(folder) }
       this.#memory = await openFolderMemory(memory, of)
       await this.#followStore()
@@ -122,6 +135,7 @@ class FolderLoader implements Loader {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
+    clearTimeout(this.#settleTimer)
     clearInterval(this.#backstop)
     await this.#schedule[Symbol.asyncDispose]()
     await this.#watch[Symbol.asyncDispose]()
@@ -144,6 +158,11 @@ class FolderLoader implements Loader {
         onChanges: onNews,
       })
     }
+  }
+
+  #settle(): void {
+    this.#isSettled = true
+    this.#onNews()
   }
 
   #onNews(): void {
@@ -184,6 +203,7 @@ class FolderLoader implements Loader {
     const vanished = [...this.#present].filter((file) => !content.files.has(file))
     this.#present = new Set(content.files.keys())
     const applied = await this.#apply(viewOf(content, new Set(vanished)))
+    if (applied === undefined) return
     this.#say(applied)
     this.#applied = applied
     await this.#memory.keep(applied.seen)
@@ -192,12 +212,14 @@ class FolderLoader implements Loader {
     if (vanished.length > 0) this.#schedule.hint()
   }
 
-  #apply(folder: FolderView): Promise<AppliedFiles> {
+  #apply(folder: FolderView): Promise<AppliedFiles | undefined> {
     const { store, lease, memory, newId = Bun.randomUUIDv7 } = this.#options
     return applyFiles(store, folder, {
       lease,
+      signal: this.#stop.signal,
       alone: memory === undefined,
       seen: this.#memory.seen,
+      settled: this.#isSettled,
       now: () => new Date(this.#now()).toISOString(),
       newId: () => newId(),
     })
@@ -218,6 +240,8 @@ class FolderLoader implements Loader {
   #say(applied: AppliedFiles): void {
     const { log } = this.#options
     for (const message of applied.messages) log?.info(message)
+    const leftBefore = this.#applied.left
+    for (const message of applied.left) if (!leftBefore.includes(message)) log?.info(message)
     const before = this.#applied.faults
     for (const [file, found] of applied.faults) {
       if (textOf(found) === textOf(before.get(file))) continue

@@ -59,6 +59,8 @@ export interface PlanContext {
   readonly alone: boolean
   /** What this folder was last seen with. */
   readonly seen: ReadonlyMap<DeclaredName, Seen>
+  /** Has this host been there long enough for the leases of the dead to have ended? */
+  readonly settled: boolean
   /** ISO 8601. */
   readonly now: string
   readonly newId: () => string
@@ -88,13 +90,14 @@ export function planFiles(folder: FolderView, observed: ObservedStore, context: 
       continue
     }
     const here = { file, hash: declaration.hash }
-    seen.set(name, here)
     const { kind, name: bare } = declaration
     const there = stored.get(name)
     const heldElsewhere = there !== undefined && elsewhere.mayHold({ kind, name: bare, hash: there.hash })
     const verdict = decideDeclared(here, { stored: there, seen: before, heldElsewhere })
     if (verdict === "write") changes.push(putOf(declaration, { file, observed, context }))
     if (verdict === "drift") drifting.add(name)
+    const isNew = verdict === "drift" && !context.settled && (before?.isNew ?? before === undefined)
+    seen.set(name, isNew ? { ...here, isNew } : here)
   }
 
   const left: string[] = []
@@ -105,8 +108,9 @@ export function planFiles(folder: FolderView, observed: ObservedStore, context: 
     const fate = decideGone(name, { seen: before, others: elsewhere, alone: context.alone })
     if (fate === "delete")
       changes.push({ key: keyOf(kind, bare), observed: modRevision, message: `${what}: deleted` })
-    if (fate === "left to others")
-      left.push(`${what}; it stays, because another host has it: ${elsewhere.having(bare).join(", ")}`)
+    if (fate !== "left to others") continue
+    left.push(`${what}; it stays, because another host has it: ${elsewhere.having(bare).join(", ")}`)
+    if (before !== undefined && !context.settled) seen.set(name, before)
   }
 
   const drift = driftOf([...own.values(), ...others], ({ kind, name }) => {

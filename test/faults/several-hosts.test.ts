@@ -196,6 +196,11 @@ describe("hosts with different pipelines folders", () => {
     await folderB.write("shared.yaml", pipelineText("shared", "of b"))
     await using first = await folderA.serve()
     await using b = await folderB.serve()
+    const memory = join(folderB.path, ".conveyor/pipelines-seen.json")
+    await until("it is settled that its file is not the one in the store", async () => {
+      const text = await Bun.file(memory).text()
+      return text.includes("pipeline shared") && !text.includes("isNew")
+    })
     first.process.kill("SIGKILL")
     await until("its lease is over", async () => (await hosts(b)).length === 1)
     await b.process.printed(/drifts: .* which no live host has in its folder/)

@@ -14,6 +14,8 @@ export interface LoaderRigOptions {
   readonly hostId?: string
   /** One that other hosts use too. Default: one in memory that is this host's alone. */
   readonly store?: Store
+  /** How long the leases of the dead may live after a start. Default: no time at all. */
+  readonly settleMs?: number
 }
 
 /** A host as far as its pipelines go: a folder of real files, a store, and a loader between them. */
@@ -42,7 +44,7 @@ export interface LoaderRig extends AsyncDisposable {
 }
 
 export async function loaderRig(options: LoaderRigOptions = {}): Promise<LoaderRig> {
-  const { hostId = "host" } = options
+  const { hostId = "host", settleMs = 0 } = options
   const temp = await tempFolder()
   const folder = join(temp.path, "pipelines")
   const memory = join(temp.path, "pipelines-seen.json")
@@ -76,7 +78,7 @@ export async function loaderRig(options: LoaderRigOptions = {}): Promise<LoaderR
         store: given,
         lease,
         log: { info: say, warn: say, error: say },
-        ...(options.store === undefined ? {} : { memory }),
+        ...(options.store === undefined ? {} : { memory, settleMs }),
       })
       const leased: Loader = {
         start: () => loader.start(),

@@ -10,7 +10,7 @@ import { pipelineText } from "./loader-rig.ts"
 
 /*
  * Contents are single words: `x: "1"` is the pipeline x with the content 1, and `"1 in a"` says which file it is of.
- * A folder's file is what it declares, or "refused" for one with a fault in it that still can be read for the name x.
+ * With "new" at the end it was never in the store. A folder's file is what it declares, or "refused" for one with a fault in it that still can be read for the name x.
  */
 type Folder = Readonly<Record<string, Readonly<Record<string, string>> | "refused">>
 
@@ -24,6 +24,8 @@ interface World {
   readonly others?: Readonly<Record<string, Folder>>
   readonly uncertain?: readonly string[]
   readonly alone?: boolean
+  /** Default: true. */
+  readonly settled?: boolean
 }
 
 interface Outcome {
@@ -35,7 +37,7 @@ interface Outcome {
   readonly seen: Readonly<Record<string, string>>
 }
 
-const file = (text: string) => text.split(" in ")[1]
+const file = (text: string) => text.split(" in ")[1]?.replace(", new", "")
 /** As the description in a pipeline; YAML would make a number of the word itself. */
 const description = (text: string) => `c${text.split(" in ")[0]}`
 
@@ -78,11 +80,12 @@ async function published(hostId: string, folder: Folder): Promise<[string, Store
 
 /** What is to be done in this world, in single words again. */
 async function outcomeOf(world: World): Promise<Outcome> {
-  const { here, store = {}, seen = {}, others = {}, uncertain = [], alone = false } = world
+  const { here, store = {}, seen = {}, others = {}, uncertain = [], alone = false, settled = true } = world
   const files = await Promise.all(Object.entries(here).map(([name, declared]) => parsed(name, declared)))
   const remembered = await Promise.all(
     Object.entries(seen).map(async ([name, text]): Promise<[DeclaredName, Seen]> => {
-      return [`pipeline ${name}`, { file: file(text) ?? "", hash: await hashOf(name, text) }]
+      const isNew = text.endsWith(", new") ? { isNew: true } : {}
+      return [`pipeline ${name}`, { file: file(text) ?? "", hash: await hashOf(name, text), ...isNew }]
     }),
   )
   const folders = Object.entries(others).map(([hostId, folder]) => published(hostId, folder))
@@ -96,7 +99,7 @@ async function outcomeOf(world: World): Promise<Outcome> {
       definitions: new Map(),
       files: new Map((await Promise.all(folders)).flat()),
     },
-    { hostId: "here", alone, seen: new Map(remembered), now: "now", newId: () => "id" },
+    { hostId: "here", alone, settled, seen: new Map(remembered), now: "now", newId: () => "id" },
   )
   // Hashes are put back into words by asking which word they are of.
   const words = ["1", "2", "3"]
@@ -115,9 +118,9 @@ async function outcomeOf(world: World): Promise<Outcome> {
     .map(({ key }) => key.split("/")[1] ?? "")
   const drift = Object.fromEntries(plan.drift.map(({ name, heldBy }) => [name, heldBy]))
   const next = await Promise.all(
-    [...plan.seen].map(async ([name, { file: from, hash }]) => {
+    [...plan.seen].map(async ([name, { file: from, hash, isNew }]) => {
       const bare = name.replace("pipeline ", "")
-      return [bare, `${await wordOf(bare, hash)} in ${from}`] as const
+      return [bare, `${await wordOf(bare, hash)} in ${from}${isNew ? ", new" : ""}`] as const
     }),
   )
   return {
@@ -336,6 +339,68 @@ describe("a file that this folder has no more", () => {
       "leaves what came through the API",
       { here: {}, store: { x: "1" }, seen: { x: "1 in a" } },
       { seen: {} },
+    ],
+  ]
+  test.each(cases)("%s", async (_, world, expected) => {
+    expect(await outcomeOf(world)).toEqual(expected)
+  })
+})
+
+describe("a host that has just started", () => {
+  const deleted = 'a no longer declares the pipeline "x"; it stays, because another host has it: b'
+  const cases: readonly Case[] = [
+    [
+      "takes a file as new while it drifts from what a host has that may be dead",
+      { settled: false, here: { a: { x: "1" } }, store: { x: "2 in a" }, others: { b: { a: { x: "2" } } } },
+      { drift: { x: ["b"] }, seen: { x: "1 in a, new" } },
+    ],
+    [
+      "writes what is new when that host is dead",
+      { settled: false, here: { a: { x: "1" } }, store: { x: "2 in a" }, seen: { x: "1 in a, new" } },
+      { writes: { x: "1 in a" }, seen: { x: "1 in a" } },
+    ],
+    [
+      "lets what is new drift for good when that host lives",
+      {
+        here: { a: { x: "1" } },
+        store: { x: "2 in a" },
+        seen: { x: "1 in a, new" },
+        others: { b: { a: { x: "2" } } },
+      },
+      { drift: { x: ["b"] }, seen: { x: "1 in a" } },
+    ],
+    [
+      "writes an edit of what is new",
+      {
+        settled: false,
+        here: { a: { x: "3" } },
+        store: { x: "2 in a" },
+        seen: { x: "1 in a, new" },
+        others: { b: { a: { x: "2" } } },
+      },
+      { writes: { x: "3 in a" }, seen: { x: "3 in a" } },
+    ],
+    [
+      "does not take for new what it remembers",
+      {
+        settled: false,
+        here: { a: { x: "1" } },
+        store: { x: "2 in a" },
+        seen: { x: "1 in a" },
+        others: { b: { a: { x: "2" } } },
+      },
+      { drift: { x: ["b"] }, seen: { x: "1 in a" } },
+    ],
+    [
+      "keeps in mind what is deleted here while a host has it that may be dead",
+      {
+        settled: false,
+        here: {},
+        store: { x: "1 in a" },
+        seen: { x: "1 in a" },
+        others: { b: { a: { x: "1" } } },
+      },
+      { left: [deleted], seen: { x: "1 in a" } },
     ],
   ]
   test.each(cases)("%s", async (_, world, expected) => {

@@ -4,13 +4,13 @@ import { join } from "node:path"
 import { pipelineKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import { until } from "../rig/until.ts"
-import { type LoaderRig, loaderRig, pipelineText } from "./loader-rig.ts"
+import { type LoaderRig, type LoaderRigOptions, loaderRig, pipelineText } from "./loader-rig.ts"
 
 /** Two hosts on one store, each with a folder of its own. Nothing is started yet. */
-async function twoHosts() {
+async function twoHosts(options: Pick<LoaderRigOptions, "settleMs"> = {}) {
   const store = await openSqlite(":memory:")
-  const a = await loaderRig({ hostId: "host-a", store })
-  const b = await loaderRig({ hostId: "host-b", store })
+  const a = await loaderRig({ hostId: "host-a", store, ...options })
+  const b = await loaderRig({ hostId: "host-b", store, ...options })
   return {
     store,
     a,
@@ -233,4 +233,25 @@ test("everything is published again under a new lease", async () => {
   await a.serves("q", "first")
   await until("it is published again", () => a.published("p.yaml"))
   expect((await store.get("host-leases/host-a"))?.lease).not.toBe(fence?.lease ?? "")
+})
+
+test("a host that takes the place of a dead one, whose lease still lives, is not held up by it", async () => {
+  await using hosts = await twoHosts({ settleMs: 600_000 })
+  const { a, b } = hosts
+  // The dead one, as the store shows it until its lease ends.
+  await a.write("p.yaml", pipelineText("p", "old"))
+  await a.write("gone.yaml", pipelineText("gone"))
+  const dead = await a.start()
+  // It had the same data folder: what it remembered is there, but for what was lost.
+  await Bun.write(b.memory, (await Bun.file(a.memory).text()).replaceAll(a.folder, b.folder))
+  const memory = await Bun.file(b.memory).json()
+  const seen = memory.seen.filter(({ name }: { name: string }) => name !== "pipeline p")
+  await Bun.write(b.memory, JSON.stringify({ ...memory, seen }))
+  await b.write("p.yaml", pipelineText("p", "new"))
+  await b.start()
+  expect((await b.record("p"))?.pipeline.description).toBe("old")
+  expect(await b.record("gone")).toBeDefined()
+  await dead[Symbol.asyncDispose]()
+  await b.serves("p", "new")
+  await b.serves("gone", undefined)
 })
