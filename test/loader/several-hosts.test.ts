@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test"
 import { rename, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { pipelineKey } from "../../src/store/keys.ts"
+import { hostLeaseKey, pipelineKey, prefixes } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
+import type { Store } from "../../src/store/store.ts"
 import { until } from "../rig/until.ts"
 import { type LoaderRig, type LoaderRigOptions, loaderRig, pipelineText } from "./loader-rig.ts"
 
@@ -20,6 +21,17 @@ async function twoHosts(options: Pick<LoaderRigOptions, "settleMs"> = {}) {
       await b[Symbol.asyncDispose]()
       await store[Symbol.asyncDispose]()
     },
+  }
+}
+
+/** What a loader asks of a store, for a test to stand before it. */
+function before(store: Store): Store {
+  return {
+    ...store,
+    get: (key) => store.get(key),
+    list: (prefix, options) => store.list(prefix, options),
+    watch: (prefix, since, signal) => store.watch(prefix, since, signal),
+    commit: (guards, writes) => store.commit(guards, writes),
   }
 }
 
@@ -127,16 +139,31 @@ test("what one host deletes stays while another has it, and goes when that one d
   expect(a.said.filter((line) => line === stays)).toHaveLength(1)
 })
 
-test("what both hosts delete at the same moment goes", async () => {
+test("what both hosts delete at the same moment goes, although each saw that the other had it", async () => {
   await using hosts = await twoHosts()
-  const { a, b } = hosts
-  const names = Array.from({ length: 20 }, (_, n) => `p${n}`)
+  const { store, a, b } = hosts
+  const bothHaveSeen = Promise.withResolvers<void>()
+  const arrived = new Set<LoaderRig>()
   for (const host of [a, b]) {
-    for (const name of names) await host.write(`${name}.yaml`, pipelineText(name))
-    await host.start()
+    await host.write("p.yaml", pipelineText("p"))
+    await host.start({
+      ...before(store),
+      async commit(guards, writes) {
+        const isDeletion = writes.some(
+          ({ type, key }) => type === "delete" && key.startsWith(prefixes.hostFiles),
+        )
+        if (isDeletion) {
+          arrived.add(host)
+          if (arrived.size === 2) bothHaveSeen.resolve()
+          await bothHaveSeen.promise
+        }
+        return await store.commit(guards, writes)
+      },
+    })
   }
-  await Promise.all([a, b].flatMap(({ folder }) => names.map((name) => rm(join(folder, `${name}.yaml`)))))
-  for (const name of names) await a.serves(name, undefined)
+  await Promise.all([a, b].map(({ folder }) => rm(join(folder, "p.yaml"))))
+  await a.serves("p", undefined)
+  expect(arrived.size).toBe(2)
 })
 
 test("a rename on one host is followed once, and a host with the old name does not undo it", async () => {
@@ -225,14 +252,14 @@ test("everything is published again under a new lease", async () => {
   await a.write("p.yaml", pipelineText("p"))
   await a.start()
   await b.start()
-  const fence = await store.get("host-leases/host-a")
+  const fence = await store.get(hostLeaseKey("host-a"))
   await store.revoke({ id: fence?.lease ?? "", ttlMs: 1 })
   expect(await a.published("p.yaml")).toBeUndefined()
   // Its next commit finds that the lease is over.
   await a.write("q.yaml", pipelineText("q"))
   await a.serves("q", "first")
   await until("it is published again", () => a.published("p.yaml"))
-  expect((await store.get("host-leases/host-a"))?.lease).not.toBe(fence?.lease ?? "")
+  expect((await store.get(hostLeaseKey("host-a")))?.lease).not.toBe(fence?.lease ?? "")
 })
 
 test("a host that takes the place of a dead one, whose lease still lives, is not held up by it", async () => {
@@ -254,4 +281,25 @@ test("a host that takes the place of a dead one, whose lease still lives, is not
   await dead[Symbol.asyncDispose]()
   await b.serves("p", "new")
   await b.serves("gone", undefined)
+})
+
+test("a host whose lease ends between its word and its write writes under the next one only", async () => {
+  await using hosts = await twoHosts()
+  const { store, a } = hosts
+  const answers: boolean[] = []
+  await a.write("p.yaml", pipelineText("p"))
+  await a.start({
+    ...before(store),
+    async commit(guards, writes) {
+      const isWrite = writes.some(({ key }) => key === pipelineKey("p"))
+      const fence = await store.get(hostLeaseKey("host-a"))
+      // As for a process that is stopped right here, for longer than its lease.
+      if (isWrite && answers.length === 0) await store.revoke({ id: fence?.lease ?? "", ttlMs: 1 })
+      const revision = await store.commit(guards, writes)
+      if (isWrite) answers.push(revision !== undefined)
+      return revision
+    },
+  })
+  expect(answers).toEqual([false, true])
+  expect(await a.published("p.yaml")).toBeDefined()
 })
