@@ -8,7 +8,7 @@ import { present } from "../model/present.ts"
 import { isEnded, type Run } from "../model/run.ts"
 import { stepsOfRun } from "../model/run-steps.ts"
 import { follow } from "../store/follow.ts"
-import { prefixes, runKey } from "../store/keys.ts"
+import { prefixes } from "../store/keys.ts"
 import type { Change, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
@@ -23,6 +23,7 @@ import type { ObservedRun } from "./observe.ts"
 import { plan } from "./plan.ts"
 import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
+import { requestReplacement } from "./replacement.ts"
 import { StarvedRuns } from "./starved-runs.ts"
 
 export interface EngineOptions {
@@ -307,24 +308,16 @@ export class Engine implements AsyncDisposable {
     }
   }
 
-  /** Asks for a run to be cancelled that has to make room; this one is looked at again when it has gone. */
-  async #replace(by: ObservedRun, runId: string): Promise<void> {
+  /** Asks for a run to be cancelled that has to make room for this one. */
+  async #replace({ runId }: ObservedRun, replaced: string): Promise<void> {
     try {
-      const entry = await this.#store.get(runKey(runId))
-      const run = entry && (JSON.parse(entry.value) as Run)
-      if (entry === undefined || run === undefined || isEnded(run.status)) return
-      if (run.cancelRequestedAt !== undefined) return
-      const value = JSON.stringify({
-        ...run,
-        cancelRequestedAt: new Date().toISOString(),
-        replacedBy: by.runId,
-      })
-      const guards = [{ key: entry.key, modRevision: entry.modRevision }]
-      if ((await this.#store.commit(guards, [{ type: "put", key: entry.key, value }])) !== undefined) return
-      this.#queue.wake(by.runId)
+      await requestReplacement(this.#store, replaced, { by: runId })
     } catch (error) {
-      this.#report(error, { about: { runId }, message: `it could not be replaced: ${messageOf(error)}` })
-      this.#queue.wakeAt(by.runId, performance.now() + retryMs)
+      this.#report(error, {
+        about: { runId },
+        message: `${replaced} is not replaced yet: ${messageOf(error)}`,
+      })
+      this.#queue.wakeAt(runId, performance.now() + retryMs)
     }
   }
 
