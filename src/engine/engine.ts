@@ -4,7 +4,6 @@ import { ConveyorError, messageOf } from "../errors.ts"
 import type { HostLease } from "../hosts/host-lease.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
-import { present } from "../model/present.ts"
 import { isEnded, type Run } from "../model/run.ts"
 import { stepsOfRun } from "../model/run-steps.ts"
 import { follow } from "../store/follow.ts"
@@ -17,9 +16,10 @@ import { ConcurrencyKeys } from "./concurrency-keys.ts"
 import { CurrentPipelines } from "./current-pipelines.ts"
 import type { Effect, Now, Observed, Transition } from "./decision.ts"
 import { DeferredWork } from "./deferred-work.ts"
-import { OtherHosts, viewHost } from "./hosts.ts"
+import { OtherHosts } from "./hosts.ts"
 import { KnownRuns } from "./known-runs.ts"
 import type { ObservedRun } from "./observe.ts"
+import { observedOf } from "./observed-run.ts"
 import { plan } from "./plan.ts"
 import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
@@ -349,30 +349,22 @@ export class Engine implements AsyncDisposable {
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
     const { labels, drivers, env } = this.#options
-    const pipeline = run.pipeline?.content
-    return present({
-      run: header,
-      pipeline,
-      steps: stepsOfRun(header, pipeline),
-      resource: run.resource,
-      env,
-      currentHash: "held" in header ? this.#pipelines.get(header.pipeline?.name ?? "") : undefined,
+    return observedOf(run, header, {
       missing,
-      states: run.states,
-      claims: run.claims,
+      env,
+      now: clock(),
       caughtUp: this.#runs.isCaughtUp(run),
       local: this.#attempts.of(run.runId),
-      host: viewHost({
+      pipelines: this.#pipelines,
+      keys: this.#keys,
+      host: {
         hostId: this.#lease.hostId,
         labels,
         drivers,
         others: this.#otherHosts,
         bundles: this.#bundles,
         slots: this.#slots,
-        wanted: pipeline?.host ?? {},
-      }),
-      concurrencyOf: (key: string) => this.#keys.get(key),
-      dueMs: (since: string, durationMs: number) => run.dueMs(since, durationMs, clock()),
+      },
     })
   }
 
