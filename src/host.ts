@@ -7,6 +7,7 @@ import type { Config } from "./config.ts"
 import { createDriverHost } from "./drivers/create-driver-host.ts"
 import { endOrphans } from "./drivers/end-processes.ts"
 import { Engine } from "./engine/engine.ts"
+import { Workspaces } from "./engine/workspaces.ts"
 import { ConveyorError, messageOf } from "./errors.ts"
 import { HostLease } from "./hosts/host-lease.ts"
 import { createLoader } from "./loader/loader.ts"
@@ -108,7 +109,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     graceMs: config.graceMs,
     attemptsMax: config.attemptsMax,
     env: config.env,
-    workspaceOf: (runId) => join(config.data, "workspaces", runId),
+    workspaces: new Workspaces(join(config.data, "workspaces")),
     log,
   })
   attempts = () => engine.load

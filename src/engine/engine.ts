@@ -25,6 +25,7 @@ import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
 import { requestReplacement } from "./replacement.ts"
 import { StarvedRuns } from "./starved-runs.ts"
+import type { Workspaces } from "./workspaces.ts"
 
 export interface EngineOptions {
   readonly store: Store
@@ -39,7 +40,7 @@ export interface EngineOptions {
   readonly attemptsMax: number
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
-  readonly workspaceOf: (runId: string) => string
+  readonly workspaces: Pick<Workspaces, "pathOf" | "prepare">
   readonly log: Logger
 }
 
@@ -101,7 +102,7 @@ export class Engine implements AsyncDisposable {
     })
     this.#attempts = new LocalAttempts({
       drivers: options.drivers,
-      workspaceOf: options.workspaceOf,
+      workspaces: options.workspaces,
       log: options.appendLog,
       graceMs: options.graceMs,
       // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.

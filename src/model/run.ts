@@ -33,6 +33,8 @@ interface RunIdentity {
   readonly deferred?: readonly PipelineStep[]
   /** The run this one does again. It may be gone by now. */
   readonly rerunOf?: string
+  /** The run whose workspace it begins with, a copy of it, on a host that still has that. */
+  readonly workspaceFrom?: string
   readonly createdAt: string
   /** Someone asked for it to be cancelled; it is cancelled when no attempt runs any more and its cleanup is over. */
   readonly cancelRequestedAt?: string

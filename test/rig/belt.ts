@@ -1,6 +1,7 @@
 import pino from "pino"
 import type { DriverHost } from "../../src/drivers/driver-host.ts"
 import { Engine, type EngineOptions } from "../../src/engine/engine.ts"
+import { Workspaces } from "../../src/engine/workspaces.ts"
 import { type HeldLease, HostLease } from "../../src/hosts/host-lease.ts"
 import type { ResourceEvent } from "../../src/model/event.ts"
 import type { JsonObject } from "../../src/model/json.ts"
@@ -215,7 +216,7 @@ export async function startEngine(
     graceMs: 100,
     attemptsMax: 64,
     env: {},
-    workspaceOf: (runId) => `/nowhere/${runId}`,
+    workspaces: new Workspaces("/nowhere"),
     log,
     ...options,
   })
