@@ -5,6 +5,7 @@ import type { Logger } from "pino"
 import { serveApi } from "./api/api.ts"
 import type { Config } from "./config.ts"
 import { createDriverHost } from "./drivers/create-driver-host.ts"
+import type { DriverHost } from "./drivers/driver-host.ts"
 import { endOrphans } from "./drivers/end-processes.ts"
 import { Engine } from "./engine/engine.ts"
 import { ConveyorError, messageOf } from "./errors.ts"
@@ -17,6 +18,7 @@ import type { HostRecord } from "./model/host.ts"
 import { Retention } from "./retention/retention.ts"
 import { settleFolderFormat } from "./store/folder-format.ts"
 import { lockFolder } from "./store/folder-lock.ts"
+import { hostDriverKey } from "./store/keys.ts"
 import { openStore } from "./store/open.ts"
 import { refuseUnfinishedMove } from "./store/snapshot.ts"
 import { version } from "./version.ts"
@@ -80,6 +82,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     hostId,
     ttlMs: config.leaseTtlMs,
     describe,
+    describeMore: () => describeDrivers(hostId, drivers),
     onError: (message, cause) => log.error({ err: cause }, message),
   })
   parts.defer(() =>
@@ -150,6 +153,16 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** What each driver of this host takes and gives, by its key. */
+function describeDrivers(hostId: string, drivers: DriverHost): ReadonlyMap<string, string> {
+  const described = new Map<string, string>()
+  for (const { hash } of drivers.list()) {
+    const schemas = drivers.schemasOf(hash)
+    if (Object.keys(schemas).length > 0) described.set(hostDriverKey(hostId, hash), JSON.stringify(schemas))
+  }
+  return described
 }
 
 /**

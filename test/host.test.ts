@@ -3,6 +3,7 @@ import { dirname, join } from "node:path"
 import pino from "pino"
 import { loadConfig } from "../src/config.ts"
 import { startHost } from "../src/host.ts"
+import type { DriverSchemas } from "../src/model/driver.ts"
 import { tempFolder } from "./rig/temp-folder.ts"
 
 const log = pino({ level: "silent" })
@@ -35,4 +36,13 @@ test("a data folder that cannot be made is an error that names it", async () => 
     code: "STORE_UNAVAILABLE",
     message: expect.stringContaining(`The data folder ${file} cannot be made: `),
   })
+})
+
+test("a host shows what its drivers take, beside a record of itself that stays small", async () => {
+  await using folder = await tempFolder()
+  await using host = await start(folder.path)
+  const [shell] = (await (await fetch(`${host.url}/drivers/shell`)).json()) as readonly DriverSchemas[]
+  expect(shell?.inputSchema?.["properties"]).toHaveProperty("run")
+  expect(shell?.outputSchema?.["properties"]).toHaveProperty("exitCode")
+  expect(await (await fetch(`${host.url}/hosts`)).text()).not.toContain("inputSchema")
 })
