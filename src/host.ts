@@ -10,6 +10,7 @@ import { endOrphans } from "./drivers/end-processes.ts"
 import { Engine } from "./engine/engine.ts"
 import { ConveyorError, messageOf } from "./errors.ts"
 import { HostLease } from "./hosts/host-lease.ts"
+import { createEditorFile } from "./loader/editor-file.ts"
 import { createLoader } from "./loader/loader.ts"
 import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
@@ -92,6 +93,16 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   )
   const loader = parts.use(createLoader({ folder: config.pipelines, store, log }))
   await Promise.all([drivers.start(), lease.start().then(() => loader.start())])
+  const editorFile = parts.use(
+    createEditorFile({
+      folder: config.pipelines,
+      drivers: () => drivers.list().map(({ name, hash }) => ({ name, ...drivers.schemasOf(hash) })),
+      log,
+    }),
+  )
+  drivers.onChange(editorFile.update)
+  loader.onFolder(editorFile.update)
+  editorFile.update()
 
   const engine = new Engine({
     store,
