@@ -1,8 +1,8 @@
 import { toJsonSchema } from "@valibot/to-json-schema"
 import type { GenericSchema } from "valibot"
-import { durationPattern, durationSchema } from "../model/duration.ts"
+import { durationPattern, durationRule, durationSchema } from "../model/duration.ts"
 import { isJsonObject, type Json, type JsonObject, jsonObjectSchema } from "../model/json.ts"
-import { nameLengthMax, namePattern, nameSchema } from "../model/name.ts"
+import { nameLengthMax, namePattern, nameRule, nameSchema } from "../model/name.ts"
 import { pipelineSourceSchema } from "../model/pipeline-source.ts"
 import { definitionSourceSchema } from "../model/resource.ts"
 import { inputForEditors } from "./editor-input.ts"
@@ -29,7 +29,7 @@ export function editorSchema(drivers: readonly EditorDriver[]): JsonObject {
   const described = drivers.filter(({ inputSchema }) => inputSchema !== undefined)
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
-    title: "A pipelines folder of Conveyor",
+    title: "Conveyor",
     type: "object",
     properties: { kind: { description: kindText, enum: ["Pipeline", "ResourceDefinition"] } },
     ...when(
@@ -71,7 +71,18 @@ function definitionOf({ name, inputSchema = {} }: EditorDriver): [string, JsonOb
   return [inputName(name), inputForEditors(inputSchema, `/definitions/${inputName(name)}`)]
 }
 
-const nameText = { type: "string", pattern: namePattern.source, maxLength: nameLengthMax }
+const nameText = {
+  type: "string",
+  pattern: namePattern.source,
+  patternErrorMessage: `Expected a name: ${nameRule}`,
+  maxLength: nameLengthMax,
+}
+const durationText = {
+  type: ["string", "number"],
+  pattern: durationPattern.source,
+  patternErrorMessage: durationRule,
+  minimum: 0,
+}
 
 /** A schema of ours as JSON Schema. Unlike ours, it refuses unknown fields: files are read so. */
 function fieldsOf(schema: GenericSchema, texts: Readonly<Record<string, string>>): JsonObject {
@@ -81,8 +92,7 @@ function fieldsOf(schema: GenericSchema, texts: Readonly<Record<string, string>>
     errorMode: "ignore",
     overrideSchema({ valibotSchema, jsonSchema }) {
       if (valibotSchema === nameSchema.pipe[0]) return nameText as typeof jsonSchema
-      if (valibotSchema === durationSchema)
-        return { type: ["string", "number"], pattern: durationPattern.source, minimum: 0 }
+      if (valibotSchema === durationSchema) return durationText as typeof jsonSchema
       if (valibotSchema === jsonObjectSchema) return { type: "object" }
       return valibotSchema.type === "object" ? { ...jsonSchema, additionalProperties: false } : undefined
     },
