@@ -5,11 +5,13 @@ import type { Logger } from "pino"
 import { serveApi } from "./api/api.ts"
 import type { Config } from "./config.ts"
 import { createDriverHost } from "./drivers/create-driver-host.ts"
+import type { DriverHost } from "./drivers/driver-host.ts"
 import { endOrphans } from "./drivers/end-processes.ts"
 import { Engine } from "./engine/engine.ts"
 import { Workspaces } from "./engine/workspaces.ts"
 import { ConveyorError, messageOf } from "./errors.ts"
 import { HostLease } from "./hosts/host-lease.ts"
+import { createEditorFile } from "./loader/editor-file.ts"
 import { createLoader } from "./loader/loader.ts"
 import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
@@ -18,6 +20,7 @@ import type { HostRecord } from "./model/host.ts"
 import { Retention } from "./retention/retention.ts"
 import { settleFolderFormat } from "./store/folder-format.ts"
 import { lockFolder } from "./store/folder-lock.ts"
+import { hostDriverKey } from "./store/keys.ts"
 import { openStore } from "./store/open.ts"
 import { refuseUnfinishedMove } from "./store/snapshot.ts"
 import { version } from "./version.ts"
@@ -81,6 +84,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     hostId,
     ttlMs: config.leaseTtlMs,
     describe,
+    describeMore: () => describeDrivers(hostId, drivers),
     onError: (message, cause) => log.error({ err: cause }, message),
   })
   const giveLeaseBack = () =>
@@ -99,6 +103,15 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     }),
   )
   await Promise.all([drivers.start(), lease.start().then(() => loader.start())])
+  const editorFile = parts.use(
+    createEditorFile({
+      folder: config.pipelines,
+      drivers: () => drivers.list().map(({ name, hash }) => ({ name, ...drivers.schemasOf(hash) })),
+      log,
+    }),
+  )
+  drivers.onChange(editorFile.update)
+  loader.onFolder(editorFile.update)
 
   const engine = new Engine({
     store,
@@ -137,6 +150,8 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     }),
   )
   retention.start()
+  // Last: a run that waits at the door is not kept waiting for editors.
+  editorFile.update()
 
   const running = parts.move()
   const stop = once(async () => {
@@ -164,6 +179,16 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** What each driver of this host takes and gives, by its key. */
+function describeDrivers(hostId: string, drivers: DriverHost): ReadonlyMap<string, string> {
+  const described = new Map<string, string>()
+  for (const { hash } of drivers.list()) {
+    const schemas = drivers.schemasOf(hash)
+    if (Object.keys(schemas).length > 0) described.set(hostDriverKey(hostId, hash), JSON.stringify(schemas))
+  }
+  return described
 }
 
 /**

@@ -235,6 +235,11 @@ export const driverShape = v.object({
   hosts: v.array(v.string()),
   faults: v.array(faultShape),
 })
+export const describedDriverShape = v.object({
+  ...driverShape.entries,
+  inputSchema: optional(mapping),
+  outputSchema: optional(mapping),
+})
 
 export const hostShape = v.object({
   hostId: v.string(),

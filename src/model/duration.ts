@@ -3,6 +3,9 @@ import * as v from "valibot"
 const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const part = /(\d+(?:\.\d+)?)(ms|s|m|h|d)/y
 
+/** What a duration looks like, but for its length. */
+export const durationPattern = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/
+
 /** The longest duration: what `setTimeout` and a person still understand. About 24 days. */
 export const durationMsMax = 2 ** 31 - 1
 
