@@ -140,10 +140,10 @@ function writeMethod(node: ASTNode & { readonly op: "rcall" }): string {
   const [name, receiver, parameters] = node.args
   const macro = macroOf(node)
   if (macro !== undefined) {
-    const { variable, bodies } = macro
-    const inside = macro.repeats ? bodies.map(writeTurn) : bodies.map(write)
-    const over = macro.repeats ? `__on(__budget, ${write(receiver)})` : write(receiver)
-    return `${over}.${name}(${[variable, ...inside].join(", ")})`
+    const { variable, outside, bodies } = macro
+    const before = outside.map(write)
+    if (!macro.repeats) return `cel.bind(${[variable, ...before, ...bodies.map(write)].join(", ")})`
+    return `__on(__budget, ${before[0]}).${name}(${[variable, ...bodies.map(writeTurn)].join(", ")})`
   }
   const written = parameters.map(write)
   const [parameter = '""'] = written

@@ -115,7 +115,7 @@ describe("what a condition reads", () => {
     ["steps[metadata.name].status == event", ["steps", "metadata.name", "event"]],
     ["resource.spec.list.exists(item, item == run.id)", ["resource.spec.list", "run.id"]],
     ["resource.spec.list.exists(run, run.id == env.ID)", ["resource.spec.list", "env.ID"]],
-    ["cel.bind(env, metadata.env, env.ID) == ''", ["metadata.env"]],
+    ["cel.bind(env, env.PARENT, env.ID) == ''", ["env.PARENT"]],
     ["size(steps) > 1 && success()", ["steps"]],
     [cel("results.a.success"), ["results.a.success"]],
     ["1 +", []],
@@ -129,6 +129,7 @@ describe("what a condition reads", () => {
       root: "steps",
       members: ["a", "data", 0, "b"],
       isWhole: false,
+      isAsked: false,
       start: 0,
     })
     expect(readsOf("!(  env.A == '')")[0]).toMatchObject({ members: ["A"], isWhole: true, start: 4 })
