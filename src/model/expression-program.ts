@@ -29,8 +29,9 @@ export type CompiledPart =
   | ExpressionProgram
   | InvalidExpression
 
-/** How many texts stay compiled: more than the steps of a busy host, and a few megabytes at the most. */
+/** How many texts stay compiled, more than the steps of a busy host; and the longest of them, so that it is bounded. */
 const compiledMax = 1_000
+const compiledLengthMax = 10_000
 const compiledTexts = new Map<string, readonly CompiledPart[]>()
 
 /** The parts of a text in order. The most recent ones stay compiled. Never throws. */
@@ -52,6 +53,7 @@ function remembered(key: string, compile: () => readonly CompiledPart[]): readon
   const known = compiledTexts.get(key)
   if (known !== undefined) return known
   const parts = compile()
+  if (key.length > compiledLengthMax) return parts
   if (compiledTexts.size >= compiledMax) {
     const oldest = compiledTexts.keys().next()
     if (!oldest.done) compiledTexts.delete(oldest.value)
@@ -91,13 +93,12 @@ function compileExpression(expression: string, start: number): ExpressionProgram
     if (error !== undefined) throw error
     return { type: "program", expression, start, tree: program.ast, valueType: type, run: meter(program.ast) }
   } catch (thrown) {
-    if (!(thrown instanceof ParseError || thrown instanceof CelTypeError)) throw thrown
-    return {
-      type: "invalid",
-      expression,
-      fault: faultOfCel(expression, thrown),
-      at: start + (thrown.range?.start ?? 0),
-    }
+    const isCel = thrown instanceof ParseError || thrown instanceof CelTypeError
+    // Over types that depend on an empty list, the library's check may fail with an error of its own.
+    const fault = isCel
+      ? faultOfCel(expression, thrown)
+      : { message: `The expression "${expression}" cannot be evaluated: its types do not fit together` }
+    return { type: "invalid", expression, fault, at: start + (isCel ? (thrown.range?.start ?? 0) : 0) }
   }
 }
 
