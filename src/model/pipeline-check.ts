@@ -6,6 +6,9 @@ import { type ExpressionPlace, placesIn } from "./pipeline-places.ts"
 import { readFaults } from "./pipeline-reads.ts"
 import type { PathFault } from "./schema-fault.ts"
 
+/** With so many faults no further place is looked at: nobody reads more, and naming the nearest thing takes its time. */
+const expressionFaultsMax = 100
+
 /**
  * Everything wrong with a pipeline that its schema cannot say, at once: ids used twice, needs of unknown steps, cycles, and
  * what is wrong with its expressions. The pipeline is taken as it is written, and looked at as far as it can be read:
@@ -16,10 +19,13 @@ export function checkPipeline(value: JsonObject, found: readonly PathFault[] = [
   const places = placesIn(value, graph.steps).filter(
     ({ path }) => !found.some((fault) => fault.path === path || fault.path.startsWith(`${path}/`)),
   )
-  const expressions = places.flatMap((place) => [
-    ...compileFaults(place),
-    ...programsIn(place).flatMap(({ program, path }) => readFaults({ place, program, path, graph, value })),
-  ])
+  const expressions: PathFault[] = []
+  for (const place of places) {
+    if (expressions.length >= expressionFaultsMax) break
+    expressions.push(...compileFaults(place))
+    for (const placed of programsIn(place))
+      expressions.push(...readFaults({ ...placed, place, graph, value }))
+  }
   // An id or a need that is none is no unknown one as well.
   const known = new Set(found.map(({ path }) => path.replace(/\/step$/, "")))
   return [...graph.faults.filter(({ path }) => !known.has(path)), ...expressions]

@@ -18,10 +18,12 @@ export interface PipelineGraph {
   readonly faults: readonly (Fault & { readonly path: string })[]
   /** Does a step wait for the end of the one with this id, near or far? In `finally`: for all steps of the way. */
   readonly isUpstream: (step: GraphStep, id: string) => boolean
+  /** The ids of all those it waits for. */
+  readonly upstreamOf: (step: GraphStep) => readonly string[]
 }
 
 /** One fault hides others: so many times what is faulty is left out, and the rest looked at again. */
-const passesMax = 20
+const passesMax = 5
 
 /**
  * The graph of a pipeline as it is written, whatever else is wrong with it: a step with an unknown need or a second id of
@@ -46,7 +48,7 @@ export function graphOf(value: JsonObject): PipelineGraph {
     const place = places[index] as Pick<GraphStep, "path" | "source">
     return { id, needs, ...(role === undefined ? {} : { role }), ...place }
   })
-  return { steps, faults, isUpstream: upstreamIn(steps) }
+  return { steps, faults, ...upstreamIn(steps) }
 }
 
 /** Where the steps are written, in the order in which a resolved pipeline has them. */
@@ -126,22 +128,36 @@ function without(value: JsonObject, paths: ReadonlySet<string>): JsonObject {
 }
 
 /** Looks near before far, and makes no set for each step: thousands of steps may each read what another one said. */
-function upstreamIn(steps: readonly GraphStep[]): PipelineGraph["isUpstream"] {
+function upstreamIn(steps: readonly GraphStep[]): Pick<PipelineGraph, "isUpstream" | "upstreamOf"> {
   const indexes = new Map(steps.map(({ id }, index) => [id, index]))
   const needs = steps.map((step) => step.needs.flatMap((id) => indexes.get(id) ?? []))
+  const way = steps.flatMap(({ role }, index) => (role === undefined ? [index] : []))
   const seen = new Uint32Array(steps.length)
   let look = 0
-  return (step, id) => {
-    const wanted = indexes.get(id)
-    const from = indexes.get(step.id)
-    if (wanted === undefined || from === undefined) return false
-    if (step.role?.type === "finally" && steps[wanted]?.role === undefined) return true
+  return {
+    isUpstream(step, id) {
+      const wanted = indexes.get(id)
+      return wanted !== undefined && walk(step, (index) => index === wanted)
+    },
+    upstreamOf(step) {
+      const found: string[] = []
+      walk(step, (index) => {
+        found.push((steps[index] as GraphStep).id)
+        return false
+      })
+      return found.reverse()
+    },
+  }
+
+  /** Meets each step upstream once, until `isEnd` says that it is enough. */
+  function walk(step: GraphStep, isEnd: (index: number) => boolean): boolean {
     look++
-    const open = [...(needs[from] ?? [])]
+    const from = needs[indexes.get(step.id) ?? -1] ?? []
+    const open = step.role?.type === "finally" ? [...from, ...way] : [...from]
     for (let at = 0; at < open.length; at++) {
       const index = open[at] as number
-      if (index === wanted) return true
       if (seen[index] === look) continue
+      if (isEnd(index)) return true
       seen[index] = look
       open.push(...(needs[index] ?? []))
     }

@@ -7,7 +7,7 @@ import { isJsonObject, type JsonObject } from "./json.ts"
 import { nearestName } from "./nearest.ts"
 import type { PipelineGraph } from "./pipeline-graph.ts"
 import type { ExpressionPlace } from "./pipeline-places.ts"
-import { stepReadFaults } from "./pipeline-step-reads.ts"
+import { stepReadFault } from "./pipeline-step-reads.ts"
 import type { Resource } from "./resource.ts"
 import { stepStatuses } from "./run.ts"
 import type { PathFault } from "./schema-fault.ts"
@@ -73,7 +73,7 @@ function readFault(read: ExpressionRead, placed: PlacedExpression): ReadFault | 
   if (root !== "steps" && root !== "results") return undefined
   const [id] = members
   if (typeof id !== "string" || place.step === undefined) return undefined
-  return stepReadFaults(id, { step: place.step, graph, read }) ?? fieldFault(read, 1)
+  return stepReadFault(id, { step: place.step, graph, read }) ?? fieldFault(read, 1)
 }
 
 /** A field that what is read never has. */

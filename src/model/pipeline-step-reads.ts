@@ -3,14 +3,17 @@ import { nearestName } from "./nearest.ts"
 import type { GraphStep, PipelineGraph } from "./pipeline-graph.ts"
 import type { PathFault } from "./schema-fault.ts"
 
+/** A step that reads another one. */
+interface StepRead {
+  readonly step: GraphStep
+  readonly graph: PipelineGraph
+  readonly read: ExpressionRead
+}
+
 /** What is wrong with reading a step, in `steps` or `results`: there is none, or it has not ended then. */
-export function stepReadFaults(
+export function stepReadFault(
   id: string,
-  {
-    step,
-    graph,
-    read,
-  }: { readonly step: GraphStep; readonly graph: PipelineGraph; readonly read: ExpressionRead },
+  { step, graph, read }: StepRead,
 ): Omit<PathFault, "path"> | undefined {
   const target = graph.steps.find((each) => each.id === id)
   if (target === undefined) return unknownStep(id, { step, graph, read })
@@ -18,16 +21,9 @@ export function stepReadFaults(
   return { message: `"${read.expression}" has no value here: ${whyNot(step, target, graph)}` }
 }
 
-function unknownStep(
-  id: string,
-  {
-    step,
-    graph,
-    read,
-  }: { readonly step: GraphStep; readonly graph: PipelineGraph; readonly read: ExpressionRead },
-): Omit<PathFault, "path"> {
+function unknownStep(id: string, { step, graph, read }: StepRead): Omit<PathFault, "path"> {
   const dashed = graph.steps.find((each) => each.id.startsWith(`${id}-`))
-  const readable = graph.steps.filter((each) => graph.isUpstream(step, each.id)).map((each) => each.id)
+  const readable = graph.upstreamOf(step)
   const nearest =
     nearestName(id, readable) ??
     nearestName(
