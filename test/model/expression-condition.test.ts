@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { ExpressionError, type ExpressionScope, evaluateCondition } from "../../src/model/expression.ts"
-import { checkCondition } from "../../src/model/expression-check.ts"
+import { checkCondition, checkExpressions } from "../../src/model/expression-check.ts"
 import { readsOf, readsOfText, usesStatus } from "../../src/model/expression-reads.ts"
 import { valuesOf } from "../../src/model/expression-values.ts"
 import { cel, scope } from "./expression-scope.ts"
@@ -77,6 +77,14 @@ describe("a condition", () => {
     expect(fault?.message).toContain(message)
     expect(fault?.nearest).toBe(nearest as string)
     expect(more).toEqual([])
+  })
+
+  test("has its faults where they stand, also when the same was seen in braces", () => {
+    const source = "event ==== 'create'"
+    expect(checkExpressions(cel(source))).toMatchObject([{ at: 12 }])
+    expect(checkCondition(source)).toMatchObject([{ at: 8 }])
+    expect(checkCondition(`  ${source}`)).toMatchObject([{ at: 10 }])
+    expect(checkCondition(cel(source))).toMatchObject([{ at: 12 }])
   })
 
   test("throws nothing but an ExpressionError, whatever it is made of", () => {

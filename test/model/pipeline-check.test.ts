@@ -283,6 +283,6 @@ describe("a pipeline with many faults", () => {
     expect(checkPipeline({ steps: many((n) => String(Math.max(n - 2, 0))) })).toHaveLength(2)
     expect(checkPipeline({ steps: many((n) => String(n + 1)) }).length).toBeLessThan(110)
     expect(checkPipeline({ steps: many((n) => `${n}x`) }).length).toBeLessThan(110)
-    expect(performance.now() - start).toBeLessThan(10_000)
-  })
+    expect(performance.now() - start).toBeLessThan(20_000)
+  }, 40_000)
 })
