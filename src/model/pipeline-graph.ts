@@ -16,7 +16,7 @@ export interface GraphStep extends Pick<PipelineStep, "id" | "needs" | "role"> {
 export interface PipelineGraph {
   readonly steps: readonly GraphStep[]
   readonly faults: readonly (Fault & { readonly path: string })[]
-  /** Does a step wait for the end of the one with this id, near or far? In `finally`: for all steps of the way. */
+  /** Does a step wait for the end of the one with this id, near or far? In `finally`: for all other steps. */
   readonly isUpstream: (step: GraphStep, id: string) => boolean
   /** The ids of all those it waits for. */
   readonly upstreamOf: (step: GraphStep) => readonly string[]
@@ -131,7 +131,7 @@ function without(value: JsonObject, paths: ReadonlySet<string>): JsonObject {
 function upstreamIn(steps: readonly GraphStep[]): Pick<PipelineGraph, "isUpstream" | "upstreamOf"> {
   const indexes = new Map(steps.map(({ id }, index) => [id, index]))
   const needs = steps.map((step) => step.needs.flatMap((id) => indexes.get(id) ?? []))
-  const way = steps.flatMap(({ role }, index) => (role === undefined ? [index] : []))
+  const before = steps.flatMap(({ role }, index) => (role?.type === "finally" ? [] : [index]))
   const seen = new Uint32Array(steps.length)
   let look = 0
   return {
@@ -153,7 +153,7 @@ function upstreamIn(steps: readonly GraphStep[]): Pick<PipelineGraph, "isUpstrea
   function walk(step: GraphStep, isEnd: (index: number) => boolean): boolean {
     look++
     const from = needs[indexes.get(step.id) ?? -1] ?? []
-    const open = step.role?.type === "finally" ? [...from, ...way] : [...from]
+    const open = step.role?.type === "finally" ? [...from, ...before] : [...from]
     for (let at = 0; at < open.length; at++) {
       const index = open[at] as number
       if (seen[index] === look) continue

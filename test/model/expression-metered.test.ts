@@ -105,7 +105,7 @@ test("an expression that is metered has the value that it has by itself", () => 
       expect(evaluateExpressions(cel(source), { metadata, env })).toEqual(value)
       compared++
     }),
-    { numRuns: 2_000, maxSkipsPerRun: 100 },
+    { numRuns: 1_000, maxSkipsPerRun: 100 },
   )
-  expect(compared).toBeGreaterThan(300)
-})
+  expect(compared).toBeGreaterThan(150)
+}, 60_000)
