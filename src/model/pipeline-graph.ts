@@ -42,6 +42,8 @@ export function graphOf(value: JsonObject): PipelineGraph {
     }
     const found = resolved.faults.map((fault) => ({ ...fault, path: fault.path ?? "" }))
     faults.push(...found)
+    // Without all its steps it is no pipeline any more: there are too many of them.
+    if (found.some(({ path }) => path === "/steps")) break
     skeleton = without(skeleton, new Set(found.map(({ path }) => path)))
   }
   const steps = (pipeline?.steps ?? []).map(({ id, needs, role }, index): GraphStep => {

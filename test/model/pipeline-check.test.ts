@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import type { JsonObject } from "../../src/model/json.ts"
+import { stepsMax } from "../../src/model/pipeline.ts"
 import { checkPipeline } from "../../src/model/pipeline-check.ts"
 import { cel } from "./expression-scope.ts"
 
@@ -274,6 +275,19 @@ describe("a pipeline with many faults", () => {
       }),
     )
   })
+
+  test("of too many steps is told so once, and nothing of them", () => {
+    const step = { driver: "x", if: "1 +" }
+    for (const many of [
+      { steps: Array.from({ length: stepsMax + 1 }, () => step) },
+      { steps: Array.from({ length: stepsMax }, () => step), finally: [step] },
+      { steps: Array.from({ length: stepsMax / 2 + 1 }, () => ({ ...step, ensure: step })) },
+    ]) {
+      expect(checkPipeline(many)).toEqual([
+        { message: expect.stringContaining("Expected at most 5000 steps"), path: "/steps" },
+      ])
+    }
+  }, 40_000)
 
   test("of very many steps is checked quickly, whatever they read, and told the first hundred", () => {
     const many = (later: (n: number) => string) =>
