@@ -24,6 +24,19 @@ export function parseDuration(text: string, msMax = durationMsMax): number | und
   return text !== "" && total <= msMax ? Math.round(total) : undefined
 }
 
+/** The duration somebody meant who wrote `5 minutes`, `5min` or `5`; undefined when that cannot be told. */
+export function nearestDuration(text: string): string | undefined {
+  const match =
+    /^\s*(\d+(?:\.\d+)?)\s*(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|)\s*$/i.exec(
+      text,
+    )
+  if (match === null) return undefined
+  const [, number, word = ""] = match
+  const unit = /^(?:milli|ms)/i.test(word) ? "ms" : word.slice(0, 1).toLowerCase() || "s"
+  const nearest = `${number}${unit}`
+  return nearest !== text && parseDuration(nearest) !== undefined ? nearest : undefined
+}
+
 /** A duration as people write it: `0ms`, `1.5s`, `2m 5s`, `1h 3m`. For people, not for {@link parseDuration}. */
 export function formatDuration(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)}ms`
