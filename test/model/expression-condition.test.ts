@@ -173,7 +173,7 @@ describe("the values that a condition read", () => {
       { expression: "failure()", value: true },
       { expression: "steps.late.status", value: "skipped" },
       { expression: "steps.late.data.x" },
-      { expression: "env.CI", value: "true" },
+      { expression: "env.CI", value: "(set)" },
     ])
   })
 
