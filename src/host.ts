@@ -2,6 +2,7 @@ import { mkdir, rm } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
 import type { Logger } from "pino"
+import { advertisedUrl } from "./advertised-url.ts"
 import { serveApi } from "./api/api.ts"
 import type { Config } from "./config.ts"
 import { createDriverHost } from "./drivers/create-driver-host.ts"
@@ -15,6 +16,7 @@ import type { Fault } from "./model/fault.ts"
 import type { HostRecord } from "./model/host.ts"
 import { Retention } from "./retention/retention.ts"
 import { settleFolderFormat } from "./store/folder-format.ts"
+import { folderIdOf } from "./store/folder-id.ts"
 import { lockFolder } from "./store/folder-lock.ts"
 import { openStore } from "./store/open.ts"
 import { refuseUnfinishedMove } from "./store/snapshot.ts"
@@ -54,6 +56,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   })
   parts.use(lockFolder(config.data))
   await settleFolderFormat(config.data)
+  const folder = await folderIdOf(config.data)
   const store = parts.use(await openStore(config.store, { onWarning: (warning) => log.warn(warning) }))
   await refuseUnfinishedMove(store)
   const isolation = await markRunning(config)
@@ -69,6 +72,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   let attempts = () => 0
   const describe = (): HostRecord => ({
     hostId,
+    folder,
     version,
     startedAt,
     ...(url === "" ? {} : { url }),
@@ -82,6 +86,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     drivers,
     appendLog: (runId, lines) => logs.append(runId, lines),
     hostId,
+    folder,
     labels: config.labels,
     leaseTtlMs: config.leaseTtlMs,
     graceMs: config.graceMs,
@@ -98,11 +103,12 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     host: config.host,
     port: config.port,
     hostId,
+    folder,
     version,
     onError: (error) => log.error({ err: error }, "a request ran into a bug"),
   })
   parts.defer(() => api.stop())
-  url = api.url
+  url = config.advertise ?? advertisedUrl(api.url)
   await engine.start()
   const retention = parts.use(
     new Retention({
@@ -125,7 +131,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     await running.disposeAsync()
   })
   return {
-    url,
+    url: api.url,
     hostId,
     loaded: {
       drivers: drivers.list(),

@@ -27,6 +27,7 @@ describe("the configuration", () => {
     expect(await load({})).toEqual({
       host: "127.0.0.1",
       port: 8080,
+      advertise: undefined,
       data: `${nowhere}/.conveyor`,
       drivers: `${nowhere}/drivers`,
       pipelines: `${nowhere}/pipelines`,

@@ -26,6 +26,8 @@ export interface EngineOptions {
   readonly drivers: DriverHost
   readonly appendLog: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
   readonly hostId: string
+  /** The id of its data folder, where {@link appendLog} writes. */
+  readonly folder: string
   /** This host's labels. */
   readonly labels: Labels
   readonly leaseTtlMs: number
@@ -281,6 +283,9 @@ export class Engine implements AsyncDisposable {
       case "discard":
         this.#forget(run.runId, effect.stepId)
         break
+      case "leave":
+        run.left.set(effect.stepId, effect.untilMs)
+        break
       case "fetch":
         void this.#fetch(effect.hash)
         break
@@ -322,7 +327,7 @@ export class Engine implements AsyncDisposable {
   }
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
-    const { hostId, labels, drivers } = this.#options
+    const { hostId, folder, labels, drivers } = this.#options
     const wanted = run.pipeline?.host ?? {}
     return {
       run: header,
@@ -333,8 +338,10 @@ export class Engine implements AsyncDisposable {
       claims: run.claims,
       caughtUp: this.#runs.isCaughtUp(run),
       local: this.#attempts.of(run.runId),
+      left: run.left,
       host: viewHost({
         hostId,
+        folder,
         labels,
         drivers,
         others: this.#otherHosts,

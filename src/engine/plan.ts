@@ -11,7 +11,11 @@ import {
   unresolved,
   type Waiting,
   waiting,
+  withPlacesOf,
 } from "./step-states.ts"
+
+/** How long a step is left to the host the run is on, when that one could start it. */
+const leftMs = 300
 
 /** Decides, from what is observed and nothing else, what this host does next about one run. Pure. */
 export function plan(observed: Observed, now: Now): Plan {
@@ -107,7 +111,8 @@ class Planning {
     if (local.aborted === undefined) this.#effects.push({ type: "abort", stepId, reason, message })
   }
 
-  #settle(stepId: string, state: StepState): void {
+  #settle(stepId: string, ended: StepState): void {
+    const state = withPlacesOf(this.#stateOf(stepId), ended)
     this.#changed.set(stepId, state)
     this.#settled.push({ type: "settle", stepId, state })
   }
@@ -300,6 +305,7 @@ class Planning {
     }
     const driverHash = this.#codeFor(step)
     if (driverHash === undefined) return
+    if (state?.status !== "running" && this.#isLeft(step)) return
     if (this.#slotsTaken >= host.slots) {
       this.#starved = true
       return
@@ -314,9 +320,50 @@ class Planning {
         driverHash,
         hostId: host.hostId,
         once: step.effects === "once",
+        place: this.#logPlace(),
         now: this.#now,
       }),
     })
+  }
+
+  /**
+   * Is the step for the host the run is on, which has its workspace? It is left to that one for a short time, if it could
+   * start it; whoever looks later than that starts it.
+   */
+  #isLeft(step: PipelineStep): boolean {
+    const { host, left } = this.#observed
+    const preferred = this.#hostBefore(step)
+    const driver = { name: step.driver, hash: this.#run.drivers?.[step.driver] }
+    if (preferred === undefined || preferred === host.hostId || !host.couldStart(preferred, driver))
+      return false
+    const untilMs = left.get(step.id) ?? this.#now.monotonicMs + leftMs
+    if (untilMs <= this.#now.monotonicMs) return false
+    if (!left.has(step.id)) this.#effects.push({ type: "leave", stepId: step.id, untilMs })
+    this.#wakeAt(untilMs)
+    return true
+  }
+
+  /** The host that did the last of the steps before this one; for one that follows none, the last that came to the run. */
+  #hostBefore({ needs }: PipelineStep): string | undefined {
+    let hostId = needs.length === 0 ? this.#run.logs?.at(-1)?.hostId : undefined
+    let finishedAt = ""
+    for (const need of needs) {
+      const state = this.#stateOf(need)
+      if (state === undefined || !("finishedAt" in state) || state.finishedAt <= finishedAt) continue
+      hostId = state.hostId
+      finishedAt = state.finishedAt
+    }
+    return hostId
+  }
+
+  /** Where attempts of this host log, by index in the run's places. A new place is written down in the header. */
+  #logPlace(): number {
+    const { folder, hostId } = this.#observed.host
+    const places = this.#run.logs ?? []
+    const known = places.findIndex((place) => place.folder === folder)
+    if (known >= 0) return known
+    this.#run = { ...this.#run, logs: [...places, { folder, hostId }] }
+    return places.length
   }
 
   /** The content of the driver to run the step with, once this host can run it; what else is to be done is planned. */
@@ -371,8 +418,9 @@ class Planning {
   }
 
   /** Writes down that a step waits, where that is news. */
-  #waitIn(stepId: string, state: Waiting | undefined): void {
-    if (state !== undefined) this.#started.push({ type: "wait", stepId, state })
+  #waitIn(stepId: string, waits: Waiting | undefined): void {
+    if (waits === undefined) return
+    this.#started.push({ type: "wait", stepId, state: withPlacesOf(this.#stateOf(stepId), waits) })
   }
 
   #wakeAt(monotonicMs: number): void {

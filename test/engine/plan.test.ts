@@ -17,7 +17,8 @@ const pending: Run = {
   createdAt: at,
 }
 const pins = { build: "d", test: "d", ship: "d", left: "d", right: "d", join: "d" }
-const running: Run = { ...pending, status: "running", startedAt: at, drivers: pins }
+const logs = [{ folder: "folder-a", hostId: here }]
+const running: Run = { ...pending, status: "running", startedAt: at, drivers: pins, logs }
 const failing = { status: "failed", message: 'step "build" failed' } as const
 
 const step = (id: string, needs: readonly string[], more: Partial<PipelineStep> = {}): PipelineStep => ({
@@ -71,6 +72,7 @@ interface Situation {
   readonly states?: Record<string, StepState>
   readonly claims?: Record<string, Claim>
   readonly local?: Record<string, LocalAttempt>
+  readonly left?: Record<string, number>
   readonly caughtUp?: boolean
   readonly missing?: string
   readonly host?: Partial<HostView>
@@ -84,17 +86,20 @@ function planOf(situation: Situation): Plan {
     states: new Map(Object.entries(states)),
     claims: new Map(Object.entries(claims)),
     local: new Map(Object.entries(local)),
+    left: new Map(Object.entries(situation.left ?? {})),
     labels: { gpu: "yes" },
     caughtUp,
     ...(situation.missing === undefined ? {} : { missing: situation.missing }),
     host: {
       hostId: here,
+      folder: "folder-a",
       slots: 10,
       hashOf: () => "d",
       fits: true,
       othersFit: false,
       locate: () => "here",
       elsewhere: () => false,
+      couldStart: () => false,
       listening: () => [],
       ...situation.host,
     },
@@ -136,6 +141,8 @@ function said({ transitions, effects, starved, behind }: Plan): string[] {
           return `discard ${effect.stepId}`
         case "fetch":
           return `fetch ${effect.hash}`
+        case "leave":
+          return `leave ${effect.stepId} until ${effect.untilMs}`
         default:
           return effect satisfies never
       }

@@ -163,6 +163,7 @@ export async function startEngine(
     drivers,
     appendLog: async () => {},
     hostId,
+    folder: hostId,
     labels: {},
     leaseTtlMs: 10_000,
     graceMs: 100,
@@ -170,6 +171,7 @@ export async function startEngine(
     workspaceOf: (runId) => `/nowhere/${runId}`,
     describe: () => ({
       hostId,
+      folder: hostId,
       version: "test",
       startedAt: "2026-01-01T00:00:00.000Z",
       labels: options.labels ?? {},
