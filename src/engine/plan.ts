@@ -13,9 +13,7 @@ import {
   waiting,
   withPlacesOf,
 } from "./step-states.ts"
-
-/** How long a step is left to the host the run is on, when that one could start it. */
-const leftMs = 300
+import { leftUntilMs, placedOn } from "./whereabouts.ts"
 
 /** Decides, from what is observed and nothing else, what this host does next about one run. Pure. */
 export function plan(observed: Observed, now: Now): Plan {
@@ -313,6 +311,8 @@ class Planning {
     this.#slotsTaken++
     this.#begin()
     this.#pin({ [step.driver]: driverHash })
+    const [run, place] = placedOn(host, this.#run)
+    this.#run = run
     this.#started.push({
       type: "start",
       stepId: step.id,
@@ -320,50 +320,20 @@ class Planning {
         driverHash,
         hostId: host.hostId,
         once: step.effects === "once",
-        place: this.#logPlace(),
+        place,
         now: this.#now,
       }),
     })
   }
 
-  /**
-   * Is the step for the host the run is on, which has its workspace? It is left to that one for a short time, if it could
-   * start it; whoever looks later than that starts it.
-   */
+  /** Is the step left to the host the run is on? */
   #isLeft(step: PipelineStep): boolean {
-    const { host, left } = this.#observed
-    const preferred = this.#hostBefore(step)
-    const driver = { name: step.driver, hash: this.#run.drivers?.[step.driver] }
-    if (preferred === undefined || preferred === host.hostId || !host.couldStart(preferred, driver))
-      return false
-    const untilMs = left.get(step.id) ?? this.#now.monotonicMs + leftMs
-    if (untilMs <= this.#now.monotonicMs) return false
-    if (!left.has(step.id)) this.#effects.push({ type: "leave", stepId: step.id, untilMs })
+    const stateOf = (stepId: string) => this.#stateOf(stepId)
+    const untilMs = leftUntilMs(step, { observed: this.#observed, run: this.#run, stateOf, now: this.#now })
+    if (untilMs === undefined) return false
+    if (!this.#observed.left.has(step.id)) this.#effects.push({ type: "leave", stepId: step.id, untilMs })
     this.#wakeAt(untilMs)
     return true
-  }
-
-  /** The host that did the last of the steps before this one; for one that follows none, the last that came to the run. */
-  #hostBefore({ needs }: PipelineStep): string | undefined {
-    let hostId = needs.length === 0 ? this.#run.logs?.at(-1)?.hostId : undefined
-    let finishedAt = ""
-    for (const need of needs) {
-      const state = this.#stateOf(need)
-      if (state === undefined || !("finishedAt" in state) || state.finishedAt <= finishedAt) continue
-      hostId = state.hostId
-      finishedAt = state.finishedAt
-    }
-    return hostId
-  }
-
-  /** Where attempts of this host log, by index in the run's places. A new place is written down in the header. */
-  #logPlace(): number {
-    const { folder, hostId } = this.#observed.host
-    const places = this.#run.logs ?? []
-    const known = places.findIndex((place) => place.folder === folder)
-    if (known >= 0) return known
-    this.#run = { ...this.#run, logs: [...places, { folder, hostId }] }
-    return places.length
   }
 
   /** The content of the driver to run the step with, once this host can run it; what else is to be done is planned. */
