@@ -253,8 +253,12 @@ export class Engine implements AsyncDisposable {
     if (revision === undefined) return false
     takeIn(run, taken, revision)
     for (const transition of taken) {
-      if (transition.type !== "settle" && transition.type !== "release") continue
-      this.#forget(run.runId, transition.stepId)
+      if (transition.type === "settle" || transition.type === "release") {
+        this.#forget(run.runId, transition.stepId)
+      } else if (transition.type === "start" && run.header !== undefined && this.#lease.current === lease) {
+        // At once, so that its slot counts as taken before anybody else looks for one.
+        this.#launch(run, run.header, transition.stepId)
+      }
     }
     return true
   }
