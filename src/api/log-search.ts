@@ -76,6 +76,7 @@ async function* linesOf(
     stateOf: (stepId) => states.get(stepId),
     position,
     follow: false,
+    insist: false,
     signal,
   })
   for await (const each of news) {

@@ -37,6 +37,7 @@ export async function* logEvents(
       stateOf: (stepId) => observed.stateOf(stepId),
       position: options.position,
       follow,
+      insist: true,
       signal,
       ...(follow ? { watch: (onChange, until) => void watchRun(observed, onChange, until) } : {}),
     })

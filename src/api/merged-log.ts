@@ -23,6 +23,8 @@ export interface MergedLogOptions {
   readonly stateOf: (stepId: string) => StepState | undefined
   /** Where the reader is. It moves with what is read. */
   readonly position: LogPosition
+  /** Asks a host also when it did not answer a moment ago. */
+  readonly insist: boolean
   /** Goes on with what comes, until `signal` aborts. */
   readonly follow: boolean
   readonly signal: AbortSignal
@@ -86,14 +88,16 @@ class Merge {
 
   /** Begins to read the places that are not read yet. */
   #open(): void {
-    const { runId, position, follow, signal } = this.#options
+    const { runId, position, follow, insist, signal } = this.#options
     for (const [index, place] of this.#options.places().entries()) {
       if (this.#folders[index] === place.folder) continue
       this.#folders[index] = place.folder
       const { folder, logs, peers } = this.#context
       const source = new LogSource({
         read: (options) =>
-          place.folder === folder ? logs.read(runId, options) : peers.read(place, runId, options),
+          place.folder === folder
+            ? logs.read(runId, options)
+            : peers.read(place, runId, { ...options, insist }),
         after: position.of(index),
         follow,
         signal,

@@ -5,8 +5,10 @@ import type { KnownHosts } from "./known-hosts.ts"
 
 /** A host that says nothing for this long, not even that it lives, does not answer. */
 const silenceMsMax = 3_000
-/** One that did not answer is not asked again for this long, so that a page of many runs waits for it once. */
-const restMs = 5_000
+/** One that did not answer is not asked for this long by who does not insist: a page of many runs waits for it once. */
+const restMs = 1_000
+/** How often it is worth asking again. */
+const retryMs = 2_000
 
 export interface PeerLogsOptions {
   readonly hosts: KnownHosts
@@ -17,13 +19,15 @@ export interface PeerReadOptions {
   /** The sequence of the last line that is not wanted. */
   readonly after: number
   readonly follow: boolean
+  /** Ask also when the host did not answer a moment ago. */
+  readonly insist: boolean
   readonly signal: AbortSignal
 }
 
 interface Failure {
   /** Since when every try has failed. */
   readonly since: string
-  /** When it is tried again, on the monotonic clock. */
+  /** When those who do not insist try again, on the monotonic clock. */
   readonly againAtMs: number
 }
 
@@ -38,7 +42,7 @@ export class PeerLogs {
 
   /** Resolves when it is worth asking again for what could not be had: a host has come or gone, or some time is over. */
   async news(signal: AbortSignal): Promise<void> {
-    await this.#options.hosts.change(restMs, signal)
+    await this.#options.hosts.change(retryMs, signal)
   }
 
   /**
@@ -50,7 +54,7 @@ export class PeerLogs {
     const [host] = hosts
     if (host === undefined) throw unreachable(this.#gone(place))
     const failure = this.#failures.get(place.folder)
-    if (failure !== undefined && performance.now() < failure.againAtMs)
+    if (failure !== undefined && !options.insist && performance.now() < failure.againAtMs)
       throw unreachable(silent(host, failure))
     for (const [index, candidate] of hosts.entries()) {
       let answered = false
