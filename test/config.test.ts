@@ -62,6 +62,14 @@ describe("the configuration", () => {
     expect((await load({ env: { CONVEYOR_PORT: "" } })).port).toBe(8080)
   })
 
+  test("takes an address of this host for others, and refuses what is none", async () => {
+    const advertised = async (advertise: string) => (await load({ flags: { advertise } })).advertise
+    expect(await advertised("https://ci.example.org/")).toBe("https://ci.example.org")
+    expect(await advertised("http://10.0.0.7:8080")).toBe("http://10.0.0.7:8080")
+    for (const text of ["10.0.0.7:8080", "http://", "http://a/b", "http://a?b", "ftp://a"])
+      await expect(advertised(text)).rejects.toThrow("The configuration is not valid")
+  })
+
   test("reads paths in a file relative to the file", async () => {
     await using folder = await withFile("data: state\n")
     const config = await load({ flags: { config: join(folder.path, "conveyor.yml") } })

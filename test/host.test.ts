@@ -3,6 +3,8 @@ import { dirname, join } from "node:path"
 import pino from "pino"
 import { loadConfig } from "../src/config.ts"
 import { startHost } from "../src/host.ts"
+import { advertisedUrl } from "../src/hosts/advertised-url.ts"
+import type { HostRecord } from "../src/model/host.ts"
 import { tempFolder } from "./rig/temp-folder.ts"
 
 const log = pino({ level: "silent" })
@@ -25,6 +27,27 @@ test("a second host on a data folder is refused, also where their stores are els
   expect(await Bun.file(join(folder.path, "running")).exists()).toBe(false)
   await using again = await start(folder.path)
   expect(again.hostId).not.toBe("")
+})
+
+test("a data folder keeps its id from start to start, and gives it to nobody else", async () => {
+  await using folder = await tempFolder()
+  const idOf = async (data: string) => {
+    await using host = await start(data)
+    const [record] = (await (await fetch(`${host.url}/hosts`)).json()) as HostRecord[]
+    return record?.folder
+  }
+  const id = await idOf(join(folder.path, "one"))
+  expect(id).toMatch(/^[0-9a-f-]{36}$/)
+  expect(await idOf(join(folder.path, "one"))).toBe(id)
+  expect(await idOf(join(folder.path, "two"))).not.toBe(id)
+})
+
+test("a host that listens on every address tells the others one that they can reach", () => {
+  expect(advertisedUrl("http://10.0.0.7:8080")).toBe("http://10.0.0.7:8080")
+  for (const url of ["http://0.0.0.0:8080", "http://[::]:8080"]) {
+    expect(advertisedUrl(url)).toMatch(/^http:\/\/[\w.-]+:8080$/)
+    expect(advertisedUrl(url)).not.toMatch(/0\.0\.0\.0|127\.0\.0\.1/)
+  }
 })
 
 test("a data folder that cannot be made is an error that names it", async () => {
