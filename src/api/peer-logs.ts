@@ -76,7 +76,7 @@ export class PeerLogs {
 
   #gone({ folder, hostId }: LogPlace): string {
     const { at, before } = this.#options.hosts.absence(folder)
-    return `Host ${hostId} is gone since ${before ? "before " : ""}${at}`
+    return `Host ${hostId} has been gone since ${before ? "before " : ""}${at}`
   }
 
   #failed(folder: string, error: unknown): Failure {
@@ -88,7 +88,7 @@ export class PeerLogs {
 }
 
 const silent = ({ hostId, url }: HostRecord, { since }: Failure) =>
-  `Host ${hostId} at ${url} does not answer since ${since}`
+  `Host ${hostId} at ${url} has not answered since ${since}`
 
 function unreachable(message: string, cause?: unknown): ConveyorError {
   return new ConveyorError("SERVER_UNREACHABLE", message, cause === undefined ? {} : { cause })

@@ -183,7 +183,7 @@ test("lines on a host that was killed are said to be missing, and are there when
   expect(run).toMatchObject({ status: "succeeded", steps: [{ attempt: 1 }, { attempt: 2 }] })
 
   const sentence = new RegExp(
-    `^Host ${gone} is gone since \\d{4}-.*Z; its lines are missing: two \\(attempt 1\\)$`,
+    `^Host ${gone} has been gone since \\d{4}-.*Z; its lines are missing: two \\(attempt 1\\)$`,
   )
   for (const { url } of [hosts.first, hosts.third]) {
     const { lines, missing } = await readLog(url, runId)
@@ -234,7 +234,7 @@ test("a host that hangs holds an answer up for seconds, which says so; its lines
   expect(performance.now() - askedAt).toBeLessThan(10_000)
   expect(messagesOf(lines)).toEqual(["begun"])
   const sentence = new RegExp(
-    `^Host ${hosts.second.hostId} at ${hosts.second.url} does not answer since \\d{4}-.*Z; its lines are missing: two \\(attempt 1\\)$`,
+    `^Host ${hosts.second.hostId} at ${hosts.second.url} has not answered since \\d{4}-.*Z; its lines are missing: two \\(attempt 1\\)$`,
   )
   expect(missing).toMatch(sentence)
   expect(await next()).toMatchObject({ stream: "notice", message: expect.stringMatching(sentence) })
