@@ -108,11 +108,14 @@ class Merge {
     }
   }
 
-  /** Lines that are here and have their turn. */
+  /** Lines that are here and have their turn. With one place, as most runs have, it is its turn. */
   #take(): readonly PlacedLine[] {
     const { position } = this.#options
     const lines: PlacedLine[] = []
-    for (let turn = this.#turn(); turn !== undefined && lines.length < batchMax; turn = this.#turn()) {
+    const only = this.#sources.size === 1 ? [...this.#sources][0] : undefined
+    while (lines.length < batchMax) {
+      const turn = only ?? this.#turn()
+      if (turn?.[1].head === undefined) break
       const [place, source] = turn
       const line = source.take()
       position.advance(place, line.sequence)
@@ -123,8 +126,6 @@ class Merge {
 
   /** The place whose turn it is; undefined while that cannot be told, or when no line is here. */
   #turn(): readonly [place: number, source: LogSource] | undefined {
-    const [only] = this.#sources
-    if (only !== undefined && this.#sources.size === 1) return only[1].head && only
     const heads: { place: number; source: LogSource; line: LogLine }[] = []
     for (const [place, source] of this.#sources) {
       const line = source.head
