@@ -1,6 +1,6 @@
 import type { AttemptResult } from "../model/driver.ts"
-import type { Labels } from "../model/labels.ts"
-import type { PipelineStep } from "../model/pipeline.ts"
+import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
+import type { Resource } from "../model/resource.ts"
 import type { Claim, Run, StepState } from "../model/run.ts"
 
 /* What `plan` decides on, and what it decides. */
@@ -12,10 +12,16 @@ import type { Claim, Run, StepState } from "../model/run.ts"
  */
 export interface Observed {
   readonly run: Run
-  /** The steps of the run's pipeline revision; of no account for a run without a pipeline. */
+  /** Its pipeline revision; absent for a run without a pipeline. */
+  readonly pipeline?: Pipeline
+  /** Its steps: see `stepsOfRun`. None for a run without a pipeline that was not planned yet. */
   readonly steps: readonly PipelineStep[]
-  /** The labels its pipeline asks of a host. */
-  readonly labels: Labels
+  /** The version of the resource it is for; absent only where the store does not hold it. */
+  readonly resource?: Resource
+  /** This host's variables that expressions may read. */
+  readonly env: { readonly [name: string]: string }
+  /** The hash of the pipeline of its name as it is now; of account for a run that is held. */
+  readonly currentHash?: string
   /** What the run refers to and the store does not hold, as the message of its failure. */
   readonly missing?: string
   readonly states: ReadonlyMap<string, StepState>
@@ -27,6 +33,11 @@ export interface Observed {
   /** Steps that are left to the host the run is on, and until when (monotonic). */
   readonly left: ReadonlyMap<string, number>
   readonly host: HostView
+  /**
+   * When this time after `since` is over, on this host's monotonic clock: fixed when it is first asked for, so that a
+   * jump of the wall clock moves nothing, and never further away than the whole time.
+   */
+  dueMs(since: string, durationMs: number): number
 }
 
 /** An attempt on this host. `outcome` is there once the driver and all its processes have ended. */
@@ -34,7 +45,11 @@ export interface LocalAttempt {
   readonly attempt: number
   /** When its timeout is over, on the monotonic clock. */
   readonly deadlineMs: number
+  /** How long it may take in all. */
+  readonly timeoutMs: number
   readonly aborted?: "timeout" | "cancelled" | "shutdown" | "fenced"
+  /** It was told to end without a grace period. */
+  readonly killed?: true
   readonly outcome?: AttemptResult
 }
 
@@ -52,6 +67,8 @@ export interface HostView {
   /** Has this host the labels the run's pipeline asks for? And does any other live host? */
   readonly fits: boolean
   readonly othersFit: boolean
+  /** The contents under which it serves on any live host. */
+  servedAs(driver: string): readonly string[]
   /** Does any other live host that fits have it? */
   elsewhere(driver: string): boolean
   /** Is this other host alive, and could it start a step with this driver, of this content where one is named? */
@@ -79,6 +96,10 @@ export type Transition =
   /** Ends an attempt: fenced by its claim, which goes with it. */
   | { readonly type: "settle"; readonly stepId: string; readonly state: StepState }
   | { readonly type: "wait"; readonly stepId: string; readonly state: StepState & { status: "waiting" } }
+  /** Its `if` was false. */
+  | { readonly type: "skip"; readonly stepId: string; readonly state: StepState & { status: "skipped" } }
+  /** Forgets how these steps ended, for the run goes on from there. */
+  | { readonly type: "reset"; readonly stepId: string; readonly state: StepState & { status: "pending" } }
   /** Gives the claim back without a result: the attempt was ended by this host's own doing. */
   | { readonly type: "release"; readonly stepId: string }
 
@@ -90,6 +111,8 @@ export type Effect =
       readonly stepId: string
       readonly reason: "timeout" | "cancelled" | "fenced"
       readonly message: string
+      /** Without a grace period. */
+      readonly kill: boolean
     }
   /** Bring the code a run is pinned to here. */
   | { readonly type: "fetch"; readonly hash: string }
