@@ -4,7 +4,6 @@ import { ConveyorError, messageOf } from "../errors.ts"
 import type { HostLease } from "../hosts/host-lease.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
-import { present } from "../model/present.ts"
 import { isEnded, type Run } from "../model/run.ts"
 import { stepsOfRun } from "../model/run-steps.ts"
 import { follow } from "../store/follow.ts"
@@ -13,15 +12,19 @@ import type { Change, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
 import { DriverBundles } from "./bundles.ts"
+import { ConcurrencyKeys } from "./concurrency-keys.ts"
 import { CurrentPipelines } from "./current-pipelines.ts"
 import type { Effect, Now, Observed, Transition } from "./decision.ts"
 import { DeferredWork } from "./deferred-work.ts"
-import { OtherHosts, viewHost } from "./hosts.ts"
+import { OtherHosts } from "./hosts.ts"
 import { KnownRuns } from "./known-runs.ts"
 import type { ObservedRun } from "./observe.ts"
+import { observedOf } from "./observed-run.ts"
 import { plan } from "./plan.ts"
 import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
+import { requestReplacement } from "./replacement.ts"
+import { StarvedRuns } from "./starved-runs.ts"
 
 export interface EngineOptions {
   readonly store: Store
@@ -65,9 +68,10 @@ export class Engine implements AsyncDisposable {
   readonly #bundles: DriverBundles
   readonly #pipelines: CurrentPipelines
   readonly #deferred: DeferredWork
+  readonly #keys: ConcurrencyKeys
   readonly #runs: KnownRuns
   readonly #queue: RunQueue
-  readonly #starved = new Set<string>()
+  readonly #starved = new StarvedRuns()
   readonly #stop = new AbortController()
   #starting = 0
   #draining = false
@@ -84,6 +88,9 @@ export class Engine implements AsyncDisposable {
       store: options.store,
       drivers: options.drivers,
       bundles: this.#bundles,
+    })
+    this.#keys = new ConcurrencyKeys(options.store, (runIds) => {
+      for (const runId of runIds) this.#runs.wakeKnown(runId)
     })
     this.#records = new RunRecords(options.store)
     this.#queue = new RunQueue({ parallelMax, work: (runId) => this.#look(runId) })
@@ -122,6 +129,7 @@ export class Engine implements AsyncDisposable {
     const onError = (cause: unknown) => this.#log.error({ err: cause }, "the watch failed; it is begun again")
     await Promise.all([
       this.#pipelines.start(signal, onError),
+      this.#keys.start(signal, onError),
       follow(this.#store, {
         list: prefixes.hosts,
         watch: prefixes.hosts,
@@ -222,17 +230,18 @@ export class Engine implements AsyncDisposable {
       if (run.header === undefined) return this.#drop(run.runId)
       const observed = this.#observed(run, run.header, missing)
       const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
-      for (const effect of effects) this.#perform(run, run.header, effect)
-      if (starved) this.#starved.add(run.runId)
+      for (const effect of effects) this.#perform(run, effect)
+      if (starved) this.#starved.add(run.runId, run.pipeline?.content.priority ?? 0)
       if (behind) this.#runs.wakeWhenCaughtUp(run.runId)
       this.#queue.wakeAt(run.runId, wakeAtMs)
       if (transitions.length === 0) {
         if (isEnded(run.header.status)) this.#endTracking(run)
-        if (effects.every(({ type }) => type === "fetch")) return
+        if (effects.every(({ type }) => type === "fetch" || type === "replace")) return
       } else if (await this.#commit(run, transitions)) {
         conflicts = 0
       } else {
         run.missedNews()
+        if (run.header?.concurrency !== undefined) await this.#keys.read(run.header.concurrency.key)
         await this.#lease.confirm()
         if (conflicts > 0) await Bun.sleep(Math.min(2 ** conflicts, conflictBackoffMsMax))
         conflicts++
@@ -244,29 +253,26 @@ export class Engine implements AsyncDisposable {
   async #commit(run: ObservedRun, transitions: readonly Transition[]): Promise<boolean> {
     const held = this.#lease.current
     if (held === undefined) return false
-    const { guards, writes, taken } = commitOf(run, transitions, held)
+    const { guards, writes, taken } = commitOf(run, transitions, held, this.#keys)
     const starting = taken.filter(({ type }) => type === "start").length
     this.#starting += starting
     let revision: Revision | undefined
     try {
-      for (const transition of taken) {
+      for (const each of taken) {
         // A run may be pinned to code only when the code is safe.
-        if (transition.type === "header")
-          await this.#bundles.keep(Object.values(transition.run.drivers ?? {}))
+        if (each.type === "header") await this.#bundles.keep(Object.values(each.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
     } finally {
       this.#starting -= starting
     }
     if (revision === undefined) return false
-    takeIn(run, taken, revision)
+    takeIn(run, taken, { revision, keys: this.#keys })
     for (const transition of taken) {
-      if (transition.type === "settle" || transition.type === "release") {
-        this.#forget(run.runId, transition.stepId)
-      } else if (transition.type === "start" && run.header !== undefined && this.#lease.current === held) {
-        // At once, so that its slot counts as taken before anybody else looks for one.
-        this.#launch(run, run.header, transition.stepId)
-      }
+      const { type } = transition
+      if (type === "settle" || type === "release") this.#forget(run.runId, transition.stepId)
+      // At once, so that its slot counts as taken before anybody else looks for one.
+      else if (type === "start" && this.#lease.current === held) this.#launch(run, transition.stepId)
     }
     return true
   }
@@ -276,18 +282,17 @@ export class Engine implements AsyncDisposable {
     this.#admitStarved()
   }
 
-  /** Wakes the run that has waited longest for a slot, if there is one. If it takes none, its look wakes the next. */
+  /** Wakes the run whose turn it is to take a slot, if there is one. If it takes none, its look wakes the next. */
   #admitStarved(): void {
-    const [runId] = this.#starved
-    if (runId === undefined || this.#slots <= 0) return
-    this.#starved.delete(runId)
-    this.#queue.wake(runId)
+    if (this.#slots <= 0) return
+    const runId = this.#starved.take()
+    if (runId !== undefined) this.#queue.wake(runId)
   }
 
-  #perform(run: ObservedRun, header: Run, effect: Effect): void {
+  #perform(run: ObservedRun, effect: Effect): void {
     switch (effect.type) {
       case "launch":
-        this.#launch(run, header, effect.stepId)
+        this.#launch(run, effect.stepId)
         break
       case "abort":
         this.#attempts.abort(run.runId, effect.stepId, effect)
@@ -301,8 +306,24 @@ export class Engine implements AsyncDisposable {
       case "fetch":
         void this.#fetch(effect.hash)
         break
+      case "replace":
+        void this.#replace(run, effect.runId)
+        break
       default:
         effect satisfies never
+    }
+  }
+
+  /** Asks for a run to be cancelled that has to make room for this one. */
+  async #replace({ runId }: ObservedRun, replaced: string): Promise<void> {
+    try {
+      await requestReplacement(this.#store, replaced, { by: runId })
+    } catch (error) {
+      this.#report(error, {
+        about: { runId },
+        message: `${replaced} is not replaced yet: ${messageOf(error)}`,
+      })
+      this.#queue.wakeAt(runId, performance.now() + retryMs)
     }
   }
 
@@ -319,36 +340,30 @@ export class Engine implements AsyncDisposable {
     }
   }
 
-  #launch(run: ObservedRun, header: Run, stepId: string): void {
-    const steps = stepsOfRun(header, run.pipeline?.content)
+  #launch(run: ObservedRun, stepId: string): void {
+    const { header, resource, states } = run
+    const pipeline = run.pipeline?.content
+    const steps = header === undefined ? [] : stepsOfRun(header, pipeline)
     const step = steps.find((candidate) => candidate.id === stepId)
-    const state = run.states.get(stepId)
-    const { resource } = run
-    if (step === undefined || state?.status !== "running" || resource === undefined) {
+    const state = states.get(stepId)
+    if (!header || step === undefined || state?.status !== "running" || resource === undefined) {
       throw new Error(`a claimed step has a running state, a step and a resource: ${run.runId}/${stepId}`)
     }
-    const pipeline = run.pipeline?.content
-    const content = { run: header, pipeline, steps, states: run.states, resource, env: this.#options.env }
+    const content = { run: header, pipeline, steps, states, resource, env: this.#options.env }
     this.#attempts.launch({ content, step, state })
   }
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
     const { folder, labels, drivers, env } = this.#options
-    const pipeline = run.pipeline?.content
-    return present({
-      run: header,
-      pipeline,
-      steps: stepsOfRun(header, pipeline),
-      resource: run.resource,
-      env,
-      currentHash: "held" in header ? this.#pipelines.get(header.pipeline?.name ?? "") : undefined,
+    return observedOf(run, header, {
       missing,
-      states: run.states,
-      claims: run.claims,
+      env,
+      now: clock(),
       caughtUp: this.#runs.isCaughtUp(run),
       local: this.#attempts.of(run.runId),
-      left: run.left,
-      host: viewHost({
+      pipelines: this.#pipelines,
+      keys: this.#keys,
+      host: {
         hostId: this.#lease.hostId,
         folder,
         labels,
@@ -356,9 +371,7 @@ export class Engine implements AsyncDisposable {
         others: this.#otherHosts,
         bundles: this.#bundles,
         slots: this.#slots,
-        wanted: pipeline?.host ?? {},
-      }),
-      dueMs: (since: string, durationMs: number) => run.dueMs(since, durationMs, clock()),
+      },
     })
   }
 
