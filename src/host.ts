@@ -10,6 +10,7 @@ import { endOrphans } from "./drivers/end-processes.ts"
 import { Engine } from "./engine/engine.ts"
 import { Workspaces } from "./engine/workspaces.ts"
 import { ConveyorError, messageOf } from "./errors.ts"
+import { advertisedUrl } from "./hosts/advertised-url.ts"
 import { HostLease } from "./hosts/host-lease.ts"
 import { createEditorFile } from "./loader/editor-file.ts"
 import { createLoader } from "./loader/loader.ts"
@@ -19,6 +20,7 @@ import type { Fault } from "./model/fault.ts"
 import type { HostRecord } from "./model/host.ts"
 import { Retention } from "./retention/retention.ts"
 import { settleFolderFormat } from "./store/folder-format.ts"
+import { folderIdOf } from "./store/folder-id.ts"
 import { lockFolder } from "./store/folder-lock.ts"
 import { hostDriverKey } from "./store/keys.ts"
 import { openStore } from "./store/open.ts"
@@ -59,6 +61,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   })
   parts.use(lockFolder(config.data))
   await settleFolderFormat(config.data)
+  const folder = await folderIdOf(config.data)
   const store = parts.use(await openStore(config.store, { onWarning: (warning) => log.warn(warning) }))
   await refuseUnfinishedMove(store)
   const isolation = await markRunning(config)
@@ -71,6 +74,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   let attempts = () => 0
   const describe = (): HostRecord => ({
     hostId,
+    folder,
     version,
     startedAt,
     ...(url === "" ? {} : { url }),
@@ -118,6 +122,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     drivers,
     lease,
     appendLog: (runId, lines) => logs.append(runId, lines),
+    folder,
     labels: config.labels,
     graceMs: config.graceMs,
     attemptsMax: config.attemptsMax,
@@ -133,11 +138,12 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     host: config.host,
     port: config.port,
     hostId,
+    folder,
     version,
     onError: (error) => log.error({ err: error }, "a request ran into a bug"),
   })
   parts.defer(() => api.stop())
-  url = api.url
+  url = config.advertise ?? advertisedUrl(api.url)
   await engine.start()
   const retention = parts.use(
     new Retention({
@@ -165,7 +171,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     await running.disposeAsync()
   })
   return {
-    url,
+    url: api.url,
     hostId,
     loaded: {
       drivers: drivers.list(),

@@ -135,7 +135,7 @@ async function summarize(context: ApiContext, run: Run): Promise<Omit<RunView, "
   return summary
 }
 
-/** The records of a run's steps. */
+/** The states of a run's steps, by step id. */
 export async function statesOf(
   { store }: ApiContext,
   runId: string,

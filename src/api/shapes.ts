@@ -214,9 +214,11 @@ export const logLineShape = v.object({
   timestamp: time,
   message: v.string(),
   sequence: v.number(),
+  /** Which of the run's places it lies in; absent for the first. */
+  place: optional(v.number()),
   step: optional(v.string()),
   attempt: optional(v.number()),
-  stream: v.picklist(logStreams),
+  stream: v.picklist([...logStreams, "notice"]),
 })
 
 const driverFields = {
@@ -243,6 +245,7 @@ export const describedDriverShape = v.object({
 
 export const hostShape = v.object({
   hostId: v.string(),
+  folder: v.string(),
   version: v.string(),
   startedAt: time,
   url: optional(v.string()),

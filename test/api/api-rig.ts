@@ -47,6 +47,7 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
     host: "127.0.0.1",
     port: 0,
     hostId: "host-1",
+    folder: "folder-1",
     version: "1.2.3",
     onError: (error) => errors.push(error),
     ...options,

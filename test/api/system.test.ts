@@ -39,6 +39,7 @@ test("hosts and their drivers are listed, each driver once for each content", as
   const unborn = { message: "No default export", file: "new.ts" }
   await rig.put(hostKey("host-1"), {
     hostId: "host-1",
+    folder: "f1",
     version: "1",
     startedAt,
     drivers: [driver("git", "a"), driver("shell", "s")],
@@ -48,6 +49,7 @@ test("hosts and their drivers are listed, each driver once for each content", as
   })
   await rig.put(hostKey("host-2"), {
     hostId: "host-2",
+    folder: "f2",
     version: "1",
     startedAt,
     drivers: [driver("git", "b"), driver("shell", "s")],
@@ -138,6 +140,7 @@ describe("the API's own description", () => {
       "/health",
       "/hosts",
       "/logs",
+      "/logs/local/{runid}",
       "/logs/pipeline/{runid}",
       "/logs/streams/{driver}/{runid}",
       "/metrics",
@@ -193,6 +196,7 @@ test("every answer has the shape that is described, and nothing beside it", asyn
   await own.put(hostDriverKey("h", "a"), { inputSchema: { type: "object" }, outputSchema: {} })
   await own.put(hostKey("h"), {
     hostId: "h",
+    folder: "f",
     version: "1",
     startedAt,
     url: own.url,

@@ -7,6 +7,7 @@ import { until } from "../rig/until.ts"
 
 const record: HostRecord = {
   hostId: "h",
+  folder: "f",
   version: "1",
   startedAt: "2026-01-01T00:00:00.000Z",
   labels: {},

@@ -198,6 +198,7 @@ export async function startEngine(
     ttlMs: leaseTtlMs,
     describe: () => ({
       hostId,
+      folder: hostId,
       version: "test",
       startedAt: "2026-01-01T00:00:00.000Z",
       labels: options.labels ?? {},
@@ -212,6 +213,7 @@ export async function startEngine(
     drivers,
     lease,
     appendLog: async () => {},
+    folder: hostId,
     labels: {},
     graceMs: 100,
     attemptsMax: 64,
