@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test"
-import { startEtcd } from "../rig/etcd.ts"
+import { prefixes } from "../../src/store/keys.ts"
+import { startEtcd, startEtcdCluster } from "../rig/etcd.ts"
+import { startTcpProxy } from "../rig/tcp-proxy.ts"
 import { until } from "../rig/until.ts"
 import { ConstantLoad, type Refusal } from "./constant-load.ts"
-import { type LiveHost, startFleet } from "./live-fleet.ts"
+import { type LiveFleet, type LiveHost, startFleet } from "./live-fleet.ts"
 
 /*
  * Real hosts on a real etcd, under constant load, while something happens to etcd. Each test says what people see
@@ -19,11 +21,8 @@ test.concurrent(
   async () => {
     await using etcd = await startEtcd({ electionMs: 500 })
     await using fleet = await startFleet([etcd.endpoint])
-    const hosts = await twoHosts((options) => fleet.host(options), etcd.endpoint)
-    await using load = new ConstantLoad(
-      hosts.map(({ url }) => url),
-      { everyMs: 50 },
-    )
+    const hosts = await twoHosts(fleet, etcd.endpoint)
+    await using load = loadOf(hosts)
     await load.more(10)
 
     await etcd.kill()
@@ -49,13 +48,224 @@ test.concurrent(
   },
   testMsMax,
 )
+test.concurrent(
+  "etcd stopped for longer than the lease: hosts give their attempts up, and go on when it is back",
+  async () => {
+    await using etcd = await startEtcd({ electionMs: 500 })
+    await using fleet = await startFleet([etcd.endpoint])
+    const hosts = await twoHosts(fleet, etcd.endpoint)
+    await using load = loadOf(hosts)
+    await load.more(10)
 
-async function twoHosts(
-  start: (options: { endpoints: readonly string[] }) => Promise<LiveHost>,
-  ...endpoints: string[]
-) {
-  const [one = "", other = one] = endpoints
-  return [await start({ endpoints: [one] }), await start({ endpoints: [other] })] as const
+    await etcd.pause()
+    expectRefusal(await load.nextRefusal(), /^etcd at 127.0.0.1:\d+ has not answered within 5000 ms$/)
+    for (const host of hosts) {
+      expect(await health(host)).toMatchObject({
+        status: 503,
+        store: "unavailable",
+        error: expect.stringMatching(/not answered/),
+      })
+      await until("its lease is lost", () => host.said.includes(leaseLost))
+    }
+
+    etcd.resume()
+    await load.more(20)
+    await load.stop()
+    await fleet.nothingIsLost(load.acknowledged, hosts)
+    expectRefusals(load)
+    for (const host of hosts) expectFewWords(host)
+  },
+  testMsMax,
+)
+
+test.concurrent(
+  "the leader of three members killed: no host loses its lease, and the load goes on without a person",
+  async () => {
+    await using etcd = await startEtcdCluster({ electionMs: 500 })
+    const endpoints = etcd.members.map(({ endpoint }) => endpoint)
+    await using fleet = await startFleet(endpoints)
+    const settings = { "lease-ttl": "6s" }
+    const hosts = [await fleet.host({ endpoints, settings }), await fleet.host({ endpoints, settings })]
+    await using load = loadOf(hosts)
+    await load.more(10)
+
+    const leader = await etcd.leader()
+    await leader.kill()
+    const next = await etcd.leader()
+    expect(next).not.toBe(leader)
+    await load.more(20)
+    await leader.restart()
+    await load.more(20)
+    await load.stop()
+    await fleet.nothingIsLost(load.acknowledged, hosts)
+    expectRefusals(load)
+    for (const host of hosts) {
+      expect(host.said).not.toContain(leaseLost)
+      expectFewWords(host)
+    }
+  },
+  testMsMax,
+)
+
+test.concurrent(
+  "one host cut off from etcd: another takes its attempts over, and it works again when the network is back",
+  async () => {
+    await using etcd = await startEtcd({ electionMs: 500 })
+    await using network = await startTcpProxy(etcd.endpoint)
+    await using fleet = await startFleet([etcd.endpoint])
+    const apart = await fleet.host({ endpoints: [network.endpoint] })
+    const other = await fleet.host({ endpoints: [etcd.endpoint] })
+    const hosts = [apart, other]
+    await using load = loadOf(hosts)
+    await load.more(10)
+
+    network.hold()
+    const ofOther = loadOf([other])
+    expectRefusal(await load.nextRefusal(), /^etcd at 127.0.0.1:\d+ has not answered within 5000 ms$/)
+    expect(await health(apart)).toMatchObject({ status: 503, store: "unavailable" })
+    expect(await health(other)).toMatchObject({ status: 200, store: "ok" })
+    expect(apart.said).toContain(leaseLost)
+    await until("the other has all the work", async () => {
+      const { entries } = await fleet.store.list(prefixes.hosts)
+      return entries.length === 1
+    })
+    await ofOther.more(5)
+    await ofOther.stop()
+    // All that was acknowledged until now ends without the host that is cut off.
+    await fleet.haveEnded(ofOther.acknowledged)
+    await fleet.haveEnded(load.acknowledged)
+
+    network.mend()
+    await until("it works again", async () => (await health(apart)).status === 200)
+    await until(
+      "both are hosts again",
+      async () => (await fleet.store.list(prefixes.hosts)).entries.length === 2,
+    )
+    await load.more(20)
+    await load.stop()
+    await fleet.nothingIsLost([...load.acknowledged, ...ofOther.acknowledged], hosts)
+    expectRefusals(load)
+    expect(ofOther.refusals).toEqual([])
+    expect(other.said).not.toContain(leaseLost)
+    for (const host of hosts) expectFewWords(host)
+  },
+  testMsMax,
+)
+
+test.concurrent(
+  "answers of etcd that do not come through, while requests do: what was written is found, and nothing is done twice",
+  async () => {
+    await using etcd = await startEtcd({ electionMs: 500 })
+    await using network = await startTcpProxy(etcd.endpoint)
+    await using fleet = await startFleet([etcd.endpoint])
+    const host = await fleet.host({ endpoints: [network.endpoint] })
+    await using load = loadOf([host])
+    await load.more(10)
+    network.hold("back")
+    await until("its lease is lost", () => host.said.includes(leaseLost))
+    network.cut()
+    expectRefusal(await load.nextRefusal(), /^etcd /)
+    network.mend()
+    await load.more(20)
+    await load.stop()
+    await fleet.nothingIsLost(load.acknowledged, [host])
+    expectRefusals(load)
+    expectFewWords(host)
+  },
+  testMsMax,
+)
+
+test.concurrent(
+  "5 s of latency: hosts stop working rather than work without a lease, and catch up when it is over",
+  async () => {
+    await using etcd = await startEtcd({ electionMs: 500 })
+    await using network = await startTcpProxy(etcd.endpoint)
+    await using fleet = await startFleet([etcd.endpoint])
+    const hosts = await twoHosts(fleet, network.endpoint)
+    await using load = loadOf(hosts)
+    await load.more(10)
+
+    network.delay(2_500)
+    expectRefusal(await load.nextRefusal(), /^etcd at 127.0.0.1:\d+ has not answered within 5000 ms$/)
+    for (const host of hosts) {
+      expect(await health(host)).toMatchObject({
+        status: 503,
+        error: "The store has not answered for 1000 ms",
+      })
+      await until("its lease is lost", () => host.said.includes(leaseLost))
+    }
+
+    network.mend()
+    await load.more(20)
+    await load.stop()
+    await fleet.nothingIsLost(load.acknowledged, hosts)
+    expectRefusals(load)
+    for (const host of hosts) expectFewWords(host)
+  },
+  testMsMax,
+)
+
+test.concurrent(
+  "300 ms of latency: everything takes longer, and no lease is lost",
+  async () => {
+    await using etcd = await startEtcd({ electionMs: 500 })
+    await using network = await startTcpProxy(etcd.endpoint)
+    await using fleet = await startFleet([etcd.endpoint])
+    const hosts = await twoHosts(fleet, network.endpoint)
+    await using load = loadOf(hosts)
+    network.delay(150)
+    await load.more(20)
+    await load.stop()
+    await fleet.nothingIsLost(load.acknowledged, hosts)
+    expect(load.refusals).toEqual([])
+    for (const host of hosts) expect(host.said.filter((said) => !said.includes("use 3.5"))).toEqual([])
+  },
+  testMsMax,
+)
+
+test.concurrent(
+  "history compacted under a watch that lags behind: the host lists anew and misses nothing",
+  async () => {
+    await using etcd = await startEtcd({ electionMs: 500 })
+    await using network = await startTcpProxy(etcd.endpoint)
+    await using fleet = await startFleet([etcd.endpoint], { history: false })
+    const lagging = await fleet.host({ endpoints: [network.endpoint], settings: { "lease-ttl": "30s" } })
+    const other = await fleet.host({ endpoints: [etcd.endpoint], settings: { "attempts-max": "1" } })
+    const hosts = [lagging, other]
+    await using load = loadOf([other])
+    await load.more(10)
+
+    network.hold("back")
+    await load.more(20)
+    const { revision } = await fleet.store.list("")
+    await etcd.compact(revision)
+    // What was on its way is lost with the connection, so that its watches are behind what etcd still knows.
+    network.cut()
+    await load.more(5)
+    network.mend()
+    await load.more(20)
+    await load.stop()
+    await fleet.nothingIsLost(load.acknowledged, hosts)
+    expect(load.refusals).toEqual([])
+    for (const host of hosts) {
+      expect(host.said).not.toContain(leaseLost)
+      expectFewWords(host)
+    }
+  },
+  testMsMax,
+)
+
+/** Two hosts that reach etcd the same way. */
+async function twoHosts(fleet: LiveFleet, endpoint: string): Promise<readonly LiveHost[]> {
+  const options = { endpoints: [endpoint] }
+  return [await fleet.host(options), await fleet.host(options)]
+}
+
+function loadOf(hosts: readonly LiveHost[]): ConstantLoad {
+  return new ConstantLoad(
+    hosts.map(({ url }) => url),
+    { everyMs: 100 },
+  )
 }
 
 async function health(host: LiveHost) {

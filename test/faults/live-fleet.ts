@@ -7,7 +7,7 @@ import { startHost } from "../../src/host.ts"
 import type { LogLine } from "../../src/model/log.ts"
 import type { RunView, StepView } from "../../src/model/run-view.ts"
 import { openEtcd } from "../../src/store/etcd.ts"
-import { parseRunKey, prefixes } from "../../src/store/keys.ts"
+import { activeRunKey, parseRunKey, prefixes } from "../../src/store/keys.ts"
 import type { Store } from "../../src/store/store.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { until } from "../rig/until.ts"
@@ -42,6 +42,8 @@ export interface LiveFleet extends AsyncDisposable {
   settings(options: HostOptions): Readonly<Record<string, string>>
   /** Starts a host in this process; it ends with the fleet. */
   host(options: HostOptions): Promise<LiveHost>
+  /** Waits until these runs have ended. */
+  haveEnded(runIds: readonly string[]): Promise<void>
   /**
    * Waits until no run is active, and checks that every acknowledged one succeeded, each step by an attempt whose lines
    * are all there, in order, on the host that made it; that no attempt was started twice; that all that happened in the
@@ -95,6 +97,12 @@ export async function startFleet(
       hosts.push(host)
       await defineParts(url)
       return host
+    },
+    async haveEnded(runIds) {
+      await until("these runs have ended", async () => {
+        const active = new Set((await store.list(prefixes.activeRuns)).entries.map(({ key }) => key))
+        return !runIds.some((runId) => active.has(activeRunKey(runId)))
+      })
     },
     async nothingIsLost(acknowledged, ofHosts) {
       const ended = until(
