@@ -40,6 +40,8 @@ const parallelMax = 256
 const retryMs = 250
 /** How long, after their grace period, attempts may take to give their claims back before the host stops anyway. */
 const settleMsMax = 5_000
+/** How long the store may refuse to be told of attempts that have ended, until the host stops anyway. */
+const refusedMsMax = 1_000
 const conflictBackoffMsMax = 500
 
 /**
@@ -62,8 +64,10 @@ export class Engine implements AsyncDisposable {
   readonly #stop = new AbortController()
   #starting = 0
   #draining = false
-  #attemptsEnded: Promise<boolean> | undefined
+  #attemptsEnded: Promise<void> | undefined
   #storeAway = false
+  /** Each is told once, when the store does not take what was to be written. */
+  readonly #onRefused: (() => void)[] = []
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -127,7 +131,8 @@ export class Engine implements AsyncDisposable {
   /** No attempt starts any more; resolves when those that run have ended, or `graceMs` is over: then they are ended. */
   async drain(graceMs: number): Promise<void> {
     this.#draining = true
-    if (!(await this.#attempts.idle(graceMs))) await this.#endAttempts()
+    await this.#attemptsOver(graceMs)
+    if (this.#attempts.count > 0) await this.#endAttempts()
   }
 
   /** Ends what still runs, gives its claims back and stops looking. Runs go on elsewhere, or at the next start. */
@@ -139,10 +144,25 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Waits once, however often it is called: with the store away, claims cannot be given back. */
-  #endAttempts(): Promise<boolean> {
+  #endAttempts(): Promise<void> {
     this.#attempts.close("ended: the host is stopping")
-    this.#attemptsEnded ??= this.#attempts.idle(this.#options.graceMs + settleMsMax)
+    this.#attemptsEnded ??= this.#attemptsOver(this.#options.graceMs + settleMsMax)
     return this.#attemptsEnded
+  }
+
+  /** Resolves when there are no attempts any more, or `ms` are over. */
+  async #attemptsOver(ms: number): Promise<void> {
+    await Promise.race([this.#attempts.idle(ms), this.#overInVain()])
+  }
+
+  /** Resolves when the attempts of this moment have ended and the store has not been there to be told for a while. */
+  async #overInVain(): Promise<void> {
+    await this.#attempts.settled()
+    const since = performance.now()
+    // Without a lease nothing may be written: the claims have ended with it.
+    while (this.#lease.current !== undefined && performance.now() - since < refusedMsMax) {
+      await new Promise<void>((resolve) => this.#onRefused.push(resolve))
+    }
   }
 
   #onHosts(changes: readonly Change[]): void {
@@ -164,6 +184,7 @@ export class Engine implements AsyncDisposable {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
     this.#runs.missedNews()
+    for (const tell of this.#onRefused.splice(0)) tell()
     await Promise.race([this.#attempts.settled(), Bun.sleep(this.#lease.ttlMs / 3)])
   }
 
@@ -172,7 +193,6 @@ export class Engine implements AsyncDisposable {
     if (run === undefined) return this.#admitStarved()
     try {
       await this.#advance(run)
-      this.#storeAway = false
       this.#admitStarved()
     } catch (error) {
       run.missedNews()
@@ -188,9 +208,12 @@ export class Engine implements AsyncDisposable {
   #report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
     if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) {
       this.#log.error({ err: error, ...about }, message)
-    } else if (!this.#storeAway) {
+      return
+    }
+    for (const tell of this.#onRefused.splice(0)) tell()
+    if (!this.#storeAway) {
       this.#storeAway = true
-      this.#log.error({ err: error }, "the store does not answer; runs go on when it does")
+      this.#log.error({ err: error }, "runs wait for the store, and go on when it is back")
     }
   }
 
@@ -237,6 +260,7 @@ export class Engine implements AsyncDisposable {
           await this.#bundles.keep(Object.values(transition.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
+      this.#storeAway = false
     } finally {
       this.#starting -= starting
     }

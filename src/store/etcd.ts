@@ -1,4 +1,5 @@
 import {
+  AlarmAction,
   castGrpcError,
   type Etcd3,
   type ICompare,
@@ -156,7 +157,7 @@ class EtcdStore implements Store {
   async refusesWrites(): Promise<string | undefined> {
     this.#checkOpen()
     const { alarms } = await call(this.#members, "repeatable", ({ maintenance }, limit) =>
-      maintenance.alarm({ action: "Get" }, limit),
+      maintenance.alarm({ action: AlarmAction.Get }, limit),
     )
     // The types say "Nospace" and the protocol says "NOSPACE".
     return alarms.some(({ alarm }) => alarm.toUpperCase() === "NOSPACE") ? outOfSpace : undefined

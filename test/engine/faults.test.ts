@@ -231,7 +231,7 @@ describe("a host", () => {
     await until("the store was asked in vain", () => store.refusals > 6)
     store.comeBack()
     for (const runId of runIds) await ended(real, runId)
-    expect(said).toEqual(["the store does not answer; runs go on when it does"])
+    expect(said).toEqual(["runs wait for the store, and go on when it is back"])
   })
 
   test("says once that its lease could not be renewed, however often it tries", async () => {
