@@ -139,6 +139,11 @@ export async function startFleet(
   }
 }
 
+/** Settings as they are typed. */
+export function argumentsOf(settings: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
+}
+
 function pipeline(marks: string): string {
   const step = (id: string) =>
     `  - { id: ${id}, driver: shell, with: ${JSON.stringify({ run: script(marks) })} }\n`
