@@ -37,7 +37,7 @@ test.concurrent(
     }
 
     etcd.resume()
-    await load.more(20)
+    await load.more(10)
     await load.stop()
     await fleet.nothingIsLost(load.acknowledged, hosts)
     expectRefusals(load)
@@ -80,7 +80,7 @@ test.concurrent(
       "both are hosts again",
       async () => (await fleet.store.list(prefixes.hosts)).entries.length === 2,
     )
-    await load.more(20)
+    await load.more(10)
     await load.stop()
     await fleet.nothingIsLost([...load.acknowledged, ...ofOther.acknowledged], hosts)
     expectRefusals(load)
@@ -112,7 +112,7 @@ test.concurrent(
     }
 
     network.mend()
-    await load.more(20)
+    await load.more(10)
     await load.stop()
     await fleet.nothingIsLost(load.acknowledged, hosts)
     expectRefusals(load)
@@ -145,7 +145,7 @@ test(
     }
 
     await etcd.restart()
-    await load.more(20)
+    await load.more(10)
     await load.stop()
     await fleet.nothingIsLost(load.acknowledged, hosts)
     expectRefusals(load)
@@ -169,9 +169,9 @@ test(
     await leader.kill()
     const next = await etcd.leader()
     expect(next).not.toBe(leader)
-    await load.more(20)
+    await load.more(10)
     await leader.restart()
-    await load.more(20)
+    await load.more(10)
     await load.stop()
     await fleet.nothingIsLost(load.acknowledged, hosts)
     expectRefusals(load)
@@ -197,7 +197,7 @@ test(
     network.cut()
     expectRefusal(await load.nextRefusal(), /^etcd /)
     network.mend()
-    await load.more(20)
+    await load.more(10)
     await load.stop()
     await fleet.nothingIsLost(load.acknowledged, [host])
     expectRefusals(load)
@@ -232,22 +232,24 @@ test(
   async () => {
     await using etcd = await startEtcd({ electionMs: 500 })
     await using network = await startTcpProxy(etcd.endpoint)
-    await using fleet = await startFleet([etcd.endpoint], { history: false })
-    const lagging = await fleet.host({ endpoints: [network.endpoint], settings: { "lease-ttl": "30s" } })
-    const other = await fleet.host({ endpoints: [etcd.endpoint], settings: { "attempts-max": "1" } })
+    await using fleet = await startFleet([etcd.endpoint], { history: false, pinnedTo: "role=worker" })
+    const settings = { "lease-ttl": "30s", label: "role=worker" }
+    const lagging = await fleet.host({ endpoints: [network.endpoint], settings })
+    const other = await fleet.host({ endpoints: [etcd.endpoint] })
     const hosts = [lagging, other]
     await using load = loadOf([other])
     await load.more(10)
+    await fleet.haveEnded(load.acknowledged)
 
     network.hold("back")
-    await load.more(20)
+    await load.more(5)
     const { revision } = await fleet.store.list("")
     await etcd.compact(revision)
     // What was on its way is lost with the connection, so that its watches are behind what etcd still knows.
     network.cut()
-    await load.more(5)
+    await load.more(2)
     network.mend()
-    await load.more(20)
+    await load.more(10)
     await load.stop()
     await fleet.nothingIsLost(load.acknowledged, hosts)
     expect(load.refusals).toEqual([])

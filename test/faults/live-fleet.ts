@@ -52,19 +52,23 @@ export interface LiveFleet extends AsyncDisposable {
   nothingIsLost(acknowledged: readonly string[], hosts: readonly LiveHost[]): Promise<void>
 }
 
-/**
- * Prepares a store of its own in the etcd at these endpoints, and follows all that happens in it: not with `history`
- * false, for when history is to be lost.
- */
+export interface FleetOptions {
+  /** Whether all that happens in the store is followed; not for when history is to be lost. Default: true. */
+  readonly history?: boolean
+  /** The label, as key=value, of the hosts that alone may do the work. Default: all hosts may. */
+  readonly pinnedTo?: string
+}
+
+/** Prepares a store of its own in the etcd at these endpoints. */
 export async function startFleet(
   endpoints: readonly string[],
-  { history = true }: { readonly history?: boolean } = {},
+  { history = true, pinnedTo }: FleetOptions = {},
 ): Promise<LiveFleet> {
   const prefix = `${crypto.randomUUID()}/`
   const folder = await tempFolder()
   const marks = join(folder.path, "marks")
   await Bun.write(marks, "")
-  await Bun.write(join(folder.path, "pipelines/line.yaml"), pipeline(marks))
+  await Bun.write(join(folder.path, "pipelines/line.yaml"), pipeline(marks, pinnedTo))
   const store = await openEtcd({ endpoints, prefix })
   const ledger = new Ledger(store, { seesAttempts: false })
   const followed = new AbortController()
@@ -144,10 +148,11 @@ export function argumentsOf(settings: Readonly<Record<string, string>>): readonl
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
 }
 
-function pipeline(marks: string): string {
+function pipeline(marks: string, pinnedTo: string | undefined): string {
   const step = (id: string) =>
     `  - { id: ${id}, driver: shell, with: ${JSON.stringify({ run: script(marks) })} }\n`
-  return `name: line\nresource: part\nsteps:\n${step("first")}${step("second")}`
+  const host = pinnedTo === undefined ? "" : `host: { ${pinnedTo.replace("=", ": ")} }\n`
+  return `name: line\nresource: part\n${host}steps:\n${step("first")}${step("second")}`
 }
 
 /** The definition of what is submitted. Every host of a fleet asks for it, and it is there once. */
