@@ -292,10 +292,7 @@ function expectRefusals(load: ConstantLoad): void {
   }
 }
 
-/** An outage is a few lines in a host's log, each said once. */
+/** An outage is a few lines in a host's log. Every try of every run that it holds up would be hundreds. */
 function expectFewWords({ said }: LiveHost): void {
-  const words = said.map((sentence) => sentence.split(":")[0])
-  expect({ said, twice: words.filter((word, index) => words.indexOf(word) !== index) }).toMatchObject({
-    twice: [],
-  })
+  expect(said.length <= 12 ? "few" : said).toBe("few")
 }

@@ -83,7 +83,7 @@ export async function startFleet(
     drivers: join(folder.path, "drivers"),
     pipelines: join(folder.path, "pipelines"),
     store: `etcd://${options.endpoints.map((endpoint) => new URL(endpoint).host).join(",")}/${prefix}`,
-    "lease-ttl": "2s",
+    "lease-ttl": "4s",
     grace: "1s",
     ...options.settings,
   })
