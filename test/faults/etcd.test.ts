@@ -37,11 +37,7 @@ test.concurrent(
     }
 
     etcd.resume()
-    await load.more(10)
-    await load.stop()
-    await fleet.nothingIsLost(load.acknowledged, hosts)
-    expectRefusals(load)
-    for (const host of hosts) expectFewWords(host)
+    await expectRecovery(load, { fleet, hosts })
   },
   testMsMax,
 )
@@ -112,11 +108,7 @@ test.concurrent(
     }
 
     network.mend()
-    await load.more(10)
-    await load.stop()
-    await fleet.nothingIsLost(load.acknowledged, hosts)
-    expectRefusals(load)
-    for (const host of hosts) expectFewWords(host)
+    await expectRecovery(load, { fleet, hosts })
   },
   testMsMax,
 )
@@ -145,11 +137,7 @@ test(
     }
 
     await etcd.restart()
-    await load.more(10)
-    await load.stop()
-    await fleet.nothingIsLost(load.acknowledged, hosts)
-    expectRefusals(load)
-    for (const host of hosts) expectFewWords(host)
+    await expectRecovery(load, { fleet, hosts })
   },
   testMsMax,
 )
@@ -197,11 +185,7 @@ test(
     network.cut()
     expectRefusal(await load.nextRefusal(), /^etcd /)
     network.mend()
-    await load.more(10)
-    await load.stop()
-    await fleet.nothingIsLost(load.acknowledged, [host])
-    expectRefusals(load)
-    expectFewWords(host)
+    await expectRecovery(load, { fleet, hosts: [host] })
   },
   testMsMax,
 )
@@ -282,6 +266,18 @@ async function health(host: LiveHost) {
 function expectRefusal({ status, contentType, detail }: Refusal, why: RegExp): void {
   expect([status, contentType]).toEqual([503, "application/problem+json"])
   expect(detail).toMatch(why)
+}
+
+/** The load goes on, nothing of it is lost, and those who were told that something is wrong were told so in few words. */
+async function expectRecovery(
+  load: ConstantLoad,
+  { fleet, hosts }: { readonly fleet: LiveFleet; readonly hosts: readonly LiveHost[] },
+): Promise<void> {
+  await load.more(10)
+  await load.stop()
+  await fleet.nothingIsLost(load.acknowledged, hosts)
+  expectRefusals(load)
+  for (const host of hosts) expectFewWords(host)
 }
 
 /** Every submit that was not acknowledged was refused in words, and in time. */
