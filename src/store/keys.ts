@@ -9,6 +9,7 @@
  *   resources/<type>/<name>                  Resource: the newest version
  *   resource-versions/<type>/<name>/<n>      Resource: each earlier version, and the last one of a deleted resource
  *   idempotency/<hash>                       IdempotencyRecord: the first answer to a client's own key
+ *   concurrency/<hash>                       ConcurrencyRecord: who holds a concurrency key, and who waits for it
  *   hosts/<hostId>                           HostRecord, leased
  *   host-leases/<hostId>                     "", leased, put once for each lease: guards what is written under it
  *   host-files/<hostId>/<file>               HostFile, leased: what a file of that host's pipelines folder says
@@ -33,6 +34,7 @@ export const prefixes = {
   resources: "resources/",
   resourceVersions: "resource-versions/",
   idempotency: "idempotency/",
+  concurrency: "concurrency/",
   hosts: "hosts/",
   hostLeases: "host-leases/",
   hostFiles: "host-files/",
@@ -56,6 +58,9 @@ export const resourceVersionKey = (type: string, name: string, version: number) 
   `resource-versions/${type}/${name}/${String(version).padStart(10, "0")}`
 /** `hash` is of what the client's key is for and of the key itself, which may hold "/". */
 export const idempotencyKey = (hash: string) => `idempotency/${hash}`
+/** `key` is what a pipeline's expression gave, any text. */
+export const concurrencyKey = (key: string) =>
+  `concurrency/${new Bun.CryptoHasher("sha256").update(key).digest("hex")}`
 export const collectorKey = "retention/collector"
 export const storeIdKey = "retention/store"
 export const hostLeaseKey = (hostId: string) => `host-leases/${hostId}`
