@@ -25,6 +25,7 @@ import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
 import { requestReplacement } from "./replacement.ts"
 import { StarvedRuns } from "./starved-runs.ts"
+import { StoreOutage } from "./store-outage.ts"
 
 export interface EngineOptions {
   readonly store: Store
@@ -48,8 +49,6 @@ const parallelMax = 256
 const retryMs = 250
 /** How long, after their grace period, attempts may take to give their claims back before the host stops anyway. */
 const settleMsMax = 5_000
-/** How long the store may refuse to be told of attempts that have ended, until the host stops anyway. */
-const refusedMsMax = 1_000
 const conflictBackoffMsMax = 500
 
 /**
@@ -76,9 +75,7 @@ export class Engine implements AsyncDisposable {
   #starting = 0
   #draining = false
   #attemptsEnded: Promise<void> | undefined
-  #storeAway = false
-  /** Each is told once, when the store does not take what was to be written. */
-  readonly #onRefused: (() => void)[] = []
+  readonly #outage = new StoreOutage(() => this.#lease.current !== undefined)
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -174,19 +171,9 @@ export class Engine implements AsyncDisposable {
     return this.#attemptsEnded
   }
 
-  /** Resolves when there are no attempts any more, or `ms` are over. */
+  /** Resolves when there are no attempts, `ms` are over, or all have ended and the store is not there to be told. */
   async #attemptsOver(ms: number): Promise<void> {
-    await Promise.race([this.#attempts.idle(ms), this.#overInVain()])
-  }
-
-  /** Resolves when the attempts of this moment have ended and the store has not been there to be told for a while. */
-  async #overInVain(): Promise<void> {
-    await this.#attempts.settled()
-    const since = performance.now()
-    // Without a lease nothing may be written: the claims have ended with it.
-    while (this.#lease.current !== undefined && performance.now() - since < refusedMsMax) {
-      await new Promise<void>((resolve) => this.#onRefused.push(resolve))
-    }
+    await Promise.race([this.#attempts.idle(ms), this.#attempts.settled().then(() => this.#outage.lasts())])
   }
 
   #onHosts(changes: readonly Change[]): void {
@@ -208,7 +195,7 @@ export class Engine implements AsyncDisposable {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
     this.#runs.missedNews()
-    for (const tell of this.#onRefused.splice(0)) tell()
+    this.#outage.wake()
     await Promise.race([this.#attempts.settled(), Bun.sleep(this.#lease.ttlMs / 3)])
   }
 
@@ -232,11 +219,7 @@ export class Engine implements AsyncDisposable {
   #report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
     if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) {
       this.#log.error({ err: error, ...about }, message)
-      return
-    }
-    for (const tell of this.#onRefused.splice(0)) tell()
-    if (!this.#storeAway) {
-      this.#storeAway = true
+    } else if (this.#outage.refused()) {
       this.#log.error({ err: error }, "runs wait for the store, and go on when it is back")
     }
   }
@@ -285,7 +268,7 @@ export class Engine implements AsyncDisposable {
           await this.#bundles.keep(Object.values(transition.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
-      this.#storeAway = false
+      this.#outage.answered()
     } finally {
       this.#starting -= starting
     }
