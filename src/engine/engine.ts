@@ -1,11 +1,10 @@
 import type { Logger } from "pino"
 import type { DriverHost } from "../drivers/driver-host.ts"
-import { ConveyorError, messageOf } from "../errors.ts"
+import { messageOf } from "../errors.ts"
 import type { HostLease } from "../hosts/host-lease.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
 import { isEnded, type Run } from "../model/run.ts"
-import { stepsOfRun } from "../model/run-steps.ts"
 import { follow } from "../store/follow.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Change, Revision, Store } from "../store/store.ts"
@@ -19,13 +18,14 @@ import { DeferredWork } from "./deferred-work.ts"
 import { OtherHosts } from "./hosts.ts"
 import { KnownRuns } from "./known-runs.ts"
 import type { ObservedRun } from "./observe.ts"
-import { observedOf } from "./observed-run.ts"
+import { observedOf, orderOf } from "./observed-run.ts"
 import { plan } from "./plan.ts"
 import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
 import { requestReplacement } from "./replacement.ts"
 import { StarvedRuns } from "./starved-runs.ts"
-import { StoreOutage } from "./store-outage.ts"
+import { Troubles } from "./troubles.ts"
+import type { Workspaces } from "./workspaces.ts"
 
 export interface EngineOptions {
   readonly store: Store
@@ -33,6 +33,8 @@ export interface EngineOptions {
   readonly appendLog: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
   /** This host's lease. It is held before the engine starts, and given back after the engine has stopped. */
   readonly lease: HostLease
+  /** The id of its data folder, where {@link appendLog} writes. */
+  readonly folder: string
   /** This host's labels. */
   readonly labels: Labels
   /** How long an attempt that is aborted may take to end by itself. */
@@ -40,7 +42,7 @@ export interface EngineOptions {
   readonly attemptsMax: number
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
-  readonly workspaceOf: (runId: string) => string
+  readonly workspaces: Pick<Workspaces, "pathOf" | "prepare">
   readonly log: Logger
 }
 
@@ -71,16 +73,17 @@ export class Engine implements AsyncDisposable {
   readonly #runs: KnownRuns
   readonly #queue: RunQueue
   readonly #starved = new StarvedRuns()
+  readonly #troubles: Troubles
   readonly #stop = new AbortController()
   #starting = 0
   #draining = false
   #attemptsEnded: Promise<void> | undefined
-  readonly #outage = new StoreOutage(() => this.#lease.current !== undefined)
 
   constructor(options: EngineOptions) {
     this.#options = options
     this.#store = options.store
     this.#log = options.log
+    this.#troubles = new Troubles({ log: options.log, mayWrite: () => this.#lease.current !== undefined })
     this.#bundles = new DriverBundles(options.store, options.drivers)
     this.#pipelines = new CurrentPipelines(options.store, () => this.#runs.wakeHeld())
     this.#deferred = new DeferredWork({
@@ -102,7 +105,7 @@ export class Engine implements AsyncDisposable {
     })
     this.#attempts = new LocalAttempts({
       drivers: options.drivers,
-      workspaceOf: options.workspaceOf,
+      workspaces: options.workspaces,
       log: options.appendLog,
       graceMs: options.graceMs,
       // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.
@@ -173,7 +176,10 @@ export class Engine implements AsyncDisposable {
 
   /** Resolves when there are no attempts, `ms` are over, or all have ended and the store is not there to be told. */
   async #attemptsOver(ms: number): Promise<void> {
-    await Promise.race([this.#attempts.idle(ms), this.#attempts.settled().then(() => this.#outage.lasts())])
+    await Promise.race([
+      this.#attempts.idle(ms),
+      this.#attempts.settled().then(() => this.#troubles.outlast()),
+    ])
   }
 
   #onHosts(changes: readonly Change[]): void {
@@ -195,7 +201,7 @@ export class Engine implements AsyncDisposable {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
     this.#runs.missedNews()
-    this.#outage.wake()
+    this.#troubles.wake()
     await Promise.race([this.#attempts.settled(), Bun.sleep(this.#lease.ttlMs / 3)])
   }
 
@@ -210,17 +216,11 @@ export class Engine implements AsyncDisposable {
       // Its alarm looks at it again. Whoever else waits for a slot is not asked now, when the store may be away.
       this.#starved.delete(runId)
       if (this.#stop.signal.aborted) return
-      this.#report(error, { about: { runId }, message: `the run is looked at again: ${messageOf(error)}` })
+      this.#troubles.report(error, {
+        about: { runId },
+        message: `the run is looked at again: ${messageOf(error)}`,
+      })
       this.#queue.wakeAt(runId, performance.now() + retryMs)
-    }
-  }
-
-  /** An outage of the store is one line, however many runs it holds up. */
-  #report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
-    if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) {
-      this.#log.error({ err: error, ...about }, message)
-    } else if (this.#outage.refused()) {
-      this.#log.error({ err: error }, "runs wait for the store, and go on when it is back")
     }
   }
 
@@ -234,7 +234,7 @@ export class Engine implements AsyncDisposable {
       if (run.header === undefined) return this.#drop(run.runId)
       const observed = this.#observed(run, run.header, missing)
       const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
-      for (const effect of effects) this.#perform(run, run.header, effect)
+      for (const effect of effects) this.#perform(run, effect)
       if (starved) this.#starved.add(run.runId, run.pipeline?.content.priority ?? 0)
       if (behind) this.#runs.wakeWhenCaughtUp(run.runId)
       this.#queue.wakeAt(run.runId, wakeAtMs)
@@ -262,21 +262,22 @@ export class Engine implements AsyncDisposable {
     this.#starting += starting
     let revision: Revision | undefined
     try {
-      for (const transition of taken) {
+      for (const each of taken) {
         // A run may be pinned to code only when the code is safe.
-        if (transition.type === "header")
-          await this.#bundles.keep(Object.values(transition.run.drivers ?? {}))
+        if (each.type === "header") await this.#bundles.keep(Object.values(each.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
-      this.#outage.answered()
+      this.#troubles.pass()
     } finally {
       this.#starting -= starting
     }
     if (revision === undefined) return false
     takeIn(run, taken, { revision, keys: this.#keys })
     for (const transition of taken) {
-      if (transition.type !== "settle" && transition.type !== "release") continue
-      this.#forget(run.runId, transition.stepId)
+      const { type } = transition
+      if (type === "settle" || type === "release") this.#forget(run.runId, transition.stepId)
+      // At once, so that its slot counts as taken before anybody else looks for one.
+      else if (type === "start" && this.#lease.current === held) this.#launch(run, transition.stepId)
     }
     return true
   }
@@ -293,16 +294,19 @@ export class Engine implements AsyncDisposable {
     if (runId !== undefined) this.#queue.wake(runId)
   }
 
-  #perform(run: ObservedRun, header: Run, effect: Effect): void {
+  #perform(run: ObservedRun, effect: Effect): void {
     switch (effect.type) {
       case "launch":
-        this.#launch(run, header, effect.stepId)
+        this.#launch(run, effect.stepId)
         break
       case "abort":
         this.#attempts.abort(run.runId, effect.stepId, effect)
         break
       case "discard":
         this.#forget(run.runId, effect.stepId)
+        break
+      case "leave":
+        run.left.set(effect.stepId, effect.untilMs)
         break
       case "fetch":
         void this.#fetch(effect.hash)
@@ -320,7 +324,7 @@ export class Engine implements AsyncDisposable {
     try {
       await requestReplacement(this.#store, replaced, { by: runId })
     } catch (error) {
-      this.#report(error, {
+      this.#troubles.report(error, {
         about: { runId },
         message: `${replaced} is not replaced yet: ${messageOf(error)}`,
       })
@@ -335,27 +339,18 @@ export class Engine implements AsyncDisposable {
     } catch (error) {
       if (this.#stop.signal.aborted) return
       const message = `the code of a driver could not be fetched; it is tried again: ${messageOf(error)}`
-      this.#report(error, { about: { hash }, message })
+      this.#troubles.report(error, { about: { hash }, message })
       await Bun.sleep(retryMs)
       this.#runs.wakeAll()
     }
   }
 
-  #launch(run: ObservedRun, header: Run, stepId: string): void {
-    const steps = stepsOfRun(header, run.pipeline?.content)
-    const step = steps.find((candidate) => candidate.id === stepId)
-    const state = run.states.get(stepId)
-    const { resource } = run
-    if (step === undefined || state?.status !== "running" || resource === undefined) {
-      throw new Error(`a claimed step has a running state, a step and a resource: ${run.runId}/${stepId}`)
-    }
-    const pipeline = run.pipeline?.content
-    const content = { run: header, pipeline, steps, states: run.states, resource, env: this.#options.env }
-    this.#attempts.launch({ content, step, state })
+  #launch(run: ObservedRun, stepId: string): void {
+    this.#attempts.launch(orderOf(run, stepId, this.#options.env))
   }
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
-    const { labels, drivers, env } = this.#options
+    const { folder, labels, drivers, env } = this.#options
     return observedOf(run, header, {
       missing,
       env,
@@ -366,6 +361,7 @@ export class Engine implements AsyncDisposable {
       keys: this.#keys,
       host: {
         hostId: this.#lease.hostId,
+        folder,
         labels,
         drivers,
         others: this.#otherHosts,

@@ -22,6 +22,7 @@ function leaseOn(store: Store, options: { readonly ttlMs: number; readonly said:
     hostId: "host-1",
     version: "1",
     startedAt: "2026-01-01T00:00:00.000Z",
+    folder: "folder-1",
     labels: {},
     drivers: [],
     driverFaults: [],
