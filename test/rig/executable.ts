@@ -29,6 +29,7 @@ export async function runToEnd(command: readonly string[], options: { readonly c
 
 /** A process that goes on, with what it has printed so far. It is killed when its scope ends. */
 export interface Running extends AsyncDisposable {
+  readonly pid: number
   readonly exited: Promise<number>
   /** Waits until it has printed something that matches, and answers the match. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>
@@ -45,6 +46,7 @@ export function start(command: readonly string[], options: { readonly cwd: strin
   }
   const collected = Promise.all([collect(child.stdout), collect(child.stderr)])
   return {
+    pid: child.pid,
     exited: child.exited,
     printed: (pattern) =>
       until(`${command.join(" ")} prints ${pattern}; it printed:\n${output}`, () => {
