@@ -287,6 +287,17 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     ["abort right: cancelled"],
   ],
   [
+    "a run whose time is over starts nothing in the commit that says so",
+    {
+      steps: [step("left", []), step("right", []), step("next", ["right"])],
+      states: { left: runs(), right: done() },
+      claims: { left: claim() },
+      local: { left: local() },
+      pipeline: { timeoutMs: 0 },
+    },
+    ["stopping as failed"],
+  ],
+  [
     "an aborted attempt is not aborted again",
     {
       run: { ...running, stopping: failing },
