@@ -34,6 +34,8 @@ export interface Config {
   readonly keepWorkspacesForMs: number
   /** What pipelines may ask for with `host`. */
   readonly labels: Labels
+  /** For tests of crashes: the host is killed right after this many commits. */
+  readonly killAfterCommit?: number
 }
 
 export type StoreConfig =
@@ -156,6 +158,7 @@ export async function loadConfig(input: {
     keepVersionsMax: read("keep-versions", integerSchema(1, 100_000)),
     keepWorkspacesForMs: read("keep-workspaces-for", keepForSchema),
     labels: read("label", labelSchema),
+    ...faultPoint(input.env["CONVEYOR_FAULT_KILL_AFTER_COMMIT"]),
   }
   if (faults.length > 0) {
     throw new ConveyorError("INVALID", "The configuration is not valid", { faults })
@@ -243,6 +246,12 @@ function locate(store: StoreConfig, { data, base }: { data: string; base: string
     type: "sqlite",
     file: store.file === "" ? join(data, "conveyor.sqlite") : resolve(base, store.file),
   }
+}
+
+/** No setting: nobody should meet it by chance, so it has no flag and is in no help. */
+function faultPoint(variable: string | undefined): Pick<Config, "killAfterCommit"> {
+  const killAfterCommit = Number(variable)
+  return killAfterCommit > 0 ? { killAfterCommit } : {}
 }
 
 function nearestOf(name: SettingName, value: unknown): string | undefined {

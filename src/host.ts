@@ -14,6 +14,7 @@ import type { DriverDescription } from "./model/driver.ts"
 import type { Fault } from "./model/fault.ts"
 import type { HostRecord } from "./model/host.ts"
 import { Retention } from "./retention/retention.ts"
+import { killAfterCommit } from "./store/fault-point.ts"
 import { settleFolderFormat } from "./store/folder-format.ts"
 import { lockFolder } from "./store/folder-lock.ts"
 import { openStore } from "./store/open.ts"
@@ -55,6 +56,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   parts.use(lockFolder(config.data))
   await settleFolderFormat(config.data)
   const store = parts.use(await openStore(config.store, { onWarning: (warning) => log.warn(warning) }))
+  if (config.killAfterCommit !== undefined) killAfterCommit(store, config.killAfterCommit)
   await refuseUnfinishedMove(store)
   const isolation = await markRunning(config)
   parts.defer(isolation.unmark)
