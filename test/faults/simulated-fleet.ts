@@ -216,7 +216,7 @@ export class SimulatedFleet {
   #expectPinned(attempt: Attempt): void {
     const edit = attempt.metadata["edit"]
     if (edit === undefined || edit === this.editOf(attempt.runId)) return
-    this.#options.ledger.fail(`${attempt.token} runs edit ${edit} of its pipeline`)
+    this.#options.ledger.witness.fail(`${attempt.token} runs edit ${edit} of its pipeline`)
   }
 
   #fate(): Fate {

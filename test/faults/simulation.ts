@@ -55,12 +55,12 @@ async function play(seed: number, clock: VirtualClock): Promise<SimulationResult
   await using store = await openSqlite(":memory:", random.chance(0.5) ? { historyBytesMax: 40_000 } : {})
   const ledger = new Ledger(store)
   const stop = new AbortController()
-  const following = ledger.follow(stop.signal)
+  const following = ledger.witness.follow(stop.signal)
   const fleet = new SimulatedFleet({ clock, store, ledger, random, hostCount: 1 + random.below(3) })
   const clients = new Clients({ clock, store, ledger, random, seed })
   fleet.editOf = (runId) => clients.editOf(runId)
 
-  await Promise.race([endure(), ledger.broken])
+  await Promise.race([endure(), ledger.witness.broken])
   ledger.expectAllEnded()
   stop.abort()
   await following
@@ -68,10 +68,10 @@ async function play(seed: number, clock: VirtualClock): Promise<SimulationResult
     seed,
     runs: ledger.acknowledged.size,
     attempts: ledger.attempts,
-    changes: ledger.changes,
+    changes: ledger.witness.counts.changes,
     faults: fleet.faults,
     virtualMs: clock.nowMs,
-    traceHash: ledger.traceHash,
+    traceHash: ledger.witness.traceHash,
   }
 
   async function endure(): Promise<void> {
@@ -85,8 +85,11 @@ async function play(seed: number, clock: VirtualClock): Promise<SimulationResult
     fleet.heal()
     clients.heal()
     await submitted
-    for (const healedAt = clock.nowMs; ledger.open.length > 0; ) {
-      if (clock.nowMs > healedAt + recoveryMs) throw new Error(`runs are stuck:\n${ledger.describeOpen()}`)
+    for (const healedAt = clock.nowMs; ledger.witness.runsThat("have not ended").length > 0; ) {
+      if (clock.nowMs > healedAt + recoveryMs)
+        throw new Error(
+          `runs are stuck:\n${ledger.witness.describe(ledger.witness.runsThat("have not ended"))}`,
+        )
       await Bun.sleep(100)
     }
     // What the hosts still have in their hands now would be written within this time.
@@ -140,7 +143,7 @@ class Clients {
   }
 
   cancelOne(): void {
-    const { open } = this.#options.ledger
+    const open = this.#options.ledger.witness.runsThat("have not ended")
     if (open.length === 0) return
     void cancelRun(this.#connection, this.#options.random.pick(open)).catch(ignoreOutage)
   }
