@@ -43,7 +43,7 @@ export function rerunRoutes(context: ApiContext): readonly Route[] {
   ]
 }
 
-interface Rerun {
+export interface Rerun {
   /** The run that is to be done again. */
   readonly rerunOf: string
   /** The id the new one gets. */
@@ -56,7 +56,10 @@ interface Rerun {
  * Starts the new run by one commit, guarded by all that it will refer to, so that nothing of it is collected or
  * changed meanwhile. Undefined when another request with the same key was first.
  */
-async function startRerun({ store, now }: ApiContext, rerun: Rerun): Promise<StartedAnswer | undefined> {
+export async function startRerun(
+  { store, now }: Pick<ApiContext, "store" | "now">,
+  rerun: Rerun,
+): Promise<StartedAnswer | undefined> {
   const { rerunOf, runId, original, first } = rerun
   const answer = { runid: runId, message: "Rerun created successfully" }
   for (;;) {

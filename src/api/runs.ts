@@ -98,7 +98,11 @@ export function parseRun(entry: Entry): Run {
   return JSON.parse(entry.value) as Run
 }
 
-async function requestCancel({ store, now }: ApiContext, runId: string): Promise<void> {
+/** Asks for the run to be cancelled. `CONFLICT` when it has ended. */
+export async function requestCancel(
+  { store, now }: Pick<ApiContext, "store" | "now">,
+  runId: string,
+): Promise<void> {
   const key = runKey(runId)
   for (;;) {
     const entry = await store.get(key)

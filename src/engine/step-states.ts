@@ -95,7 +95,9 @@ export function afterAttempt(
   const failed = !outcome.success || local.aborted === "timeout"
   if (failed && retry !== undefined && attempt < retry.attempts) {
     const until = new Date(now.wallMs + retry.backoffMs * 2 ** (attempt - 1)).toISOString()
-    return { status: "waiting", waitingFor: { type: "timer", until }, since: stamp(now), attempt }
+    // A probe has a number of its own: the next attempt's comes after it.
+    const waitingFor = { type: "timer", until } as const
+    return { status: "waiting", waitingFor, since: stamp(now), attempt: state.attempt }
   }
   const status = !failed ? "succeeded" : local.aborted === "cancelled" ? "cancelled" : "failed"
   return { ...running, status, finishedAt: stamp(now), result: { ...result, success: !failed } }

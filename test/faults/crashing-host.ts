@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite"
 import { existsSync } from "node:fs"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
-import type { PipelineSource } from "../../src/model/pipeline.ts"
+import type { PipelineSource } from "../../src/model/pipeline-source.ts"
 import type { RunView, StepView } from "../../src/model/run-view.ts"
 import { type Running, start } from "../rig/executable.ts"
 

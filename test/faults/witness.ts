@@ -1,5 +1,12 @@
 import type { Pipeline, PipelineStep } from "../../src/model/pipeline.ts"
-import { type Claim, isEnded, type Run, type RunStatus, type StepState } from "../../src/model/run.ts"
+import {
+  type Claim,
+  isEnded,
+  type Run,
+  type RunStatus,
+  type StepState,
+  type Verdict,
+} from "../../src/model/run.ts"
 import { keyOf, revisionOf } from "../../src/store/change.ts"
 import { parseRunKey, pipelineRevisionKey, prefixes } from "../../src/store/keys.ts"
 import type { Change, Revision, Store } from "../../src/store/store.ts"
@@ -299,9 +306,16 @@ function faultOfHeader(before: Run, after: Run): string | undefined {
     if (after.drivers?.[driver] !== hash) return `changed its code of ${driver}`
   }
   if (before.status !== "running" || before.stopping === undefined) return undefined
-  const { status, message } = after.status === "running" ? (after.stopping ?? after) : after
-  const verdict = { status, message: message ?? "" }
-  return same(before.stopping, verdict) ? undefined : `was to end as ${before.stopping.status}, not ${status}`
+  const verdict = verdictOf(after)
+  return verdict !== undefined && verdict.status === before.stopping.status
+    ? undefined
+    : `was to end as ${before.stopping.status}, not ${verdict?.status}`
+}
+
+/** How it is to end, or has ended. */
+function verdictOf(run: Run): Pick<Verdict, "status"> | undefined {
+  if (isEnded(run.status)) return { status: run.status }
+  return run.status === "running" ? run.stopping : undefined
 }
 
 const same = (a: unknown, b: unknown) => Bun.deepEquals(a, b)
