@@ -6,6 +6,7 @@ import type { RunView } from "../../src/model/run-view.ts"
 import { buildExecutable } from "../rig/executable.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { CrashingHost, isAsking, type Scene } from "./crashing-host.ts"
+import { faultOfLog } from "./note-driver.ts"
 
 /*
  * The executable dies by SIGKILL at each of its commits in turn: the commit is durable, its answer lost. It is started
@@ -153,13 +154,7 @@ class Play {
     const lines = await this.#host.log(runId)
     const text = JSON.stringify(lines)
     for (const earlier of this.#logged) expect(text.startsWith(earlier)).toBe(true)
-    expect(lines.map(({ sequence }) => sequence)).toEqual(lines.map((_, index) => index + 1))
-    for (const { step, attempt, word } of await this.#host.notes()) {
-      const line = Number(/^line (\d)$/.exec(word)?.[1] ?? 0)
-      const own = lines.filter((each) => each.step === step && each.attempt === attempt)
-      const messages = own.filter(({ stream }) => stream === "log").map(({ message }) => message)
-      expect(messages.slice(0, line)).toEqual(["line 1", "line 2", "line 3"].slice(0, line))
-    }
+    expect(faultOfLog(lines, await this.#host.notes())).toBeUndefined()
   }
 
   /** Each number is given to one attempt, and what must happen once has happened once. */

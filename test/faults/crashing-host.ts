@@ -5,45 +5,7 @@ import { join } from "node:path"
 import type { PipelineSource } from "../../src/model/pipeline-source.ts"
 import type { RunView, StepView } from "../../src/model/run-view.ts"
 import { type Running, start } from "../rig/executable.ts"
-
-/** What a driver of a crashing host writes down outside of Conveyor, with a word for each thing that it did. */
-export interface Note {
-  readonly step: string
-  readonly attempt: number
-  readonly token: string
-  /** `begun`; `line <n>`, once that line is acknowledged; `done`. */
-  readonly word: string
-}
-
-/**
- * Notes what it does in the resource's journal, logs three lines, and leaves a process behind that only the end of
- * its attempt ends. It fails before attempt `goodFrom`. Its probe believes the journal and nothing else.
- */
-const driver = `import { appendFileSync, readFileSync } from "node:fs"
-import { defineDriver } from "conveyor"
-export default defineDriver({
-  resources: ["app"],
-  async reconcile(ctx) {
-    const { step: { id: step }, attempt, token } = ctx
-    const note = (word) =>
-      appendFileSync(ctx.resource.spec.journal, JSON.stringify({ step, attempt, token, word }) + "\\n")
-    note("begun")
-    for (let line = 1; line <= 3; line++) {
-      await ctx.log("line " + line)
-      note("line " + line)
-    }
-    await ctx.exec(["sh", "-c", "sleep 600 & sleep 0.01"])
-    note("done")
-    const success = attempt >= (ctx.input.goodFrom ?? 1)
-    return { success, message: step + (success ? " is done" : " is broken") }
-  },
-  async probe(ctx) {
-    const notes = readFileSync(ctx.resource.spec.journal, "utf8").trim().split("\\n").map((line) => JSON.parse(line))
-    const done = notes.some(({ token, word }) => token === ctx.token && word === "done")
-    return done ? { success: true, message: ctx.step.id + " is done" } : undefined
-  },
-})
-`
+import { jsonLines, type LoggedLine, type Note, noteDriver } from "./note-driver.ts"
 
 export interface Scene {
   readonly executable: string
@@ -69,7 +31,8 @@ export class CrashingHost implements AsyncDisposable {
   static async in(scene: Scene): Promise<CrashingHost> {
     const { folder, pipeline, drivers } = scene
     for (const each of ["drivers", "pipelines"]) await mkdir(join(folder, each))
-    for (const name of drivers) await Bun.write(join(folder, `drivers/${name}.js`), driver)
+    for (const name of drivers)
+      await Bun.write(join(folder, `drivers/${name}.js`), noteDriver({ resources: ["app"] }))
     const definition = { kind: "ResourceDefinition", name: "app", schema: { type: "object" } }
     await Bun.write(join(folder, "pipelines/app.json"), JSON.stringify(definition))
     if (pipeline !== undefined) {
@@ -153,13 +116,13 @@ export class CrashingHost implements AsyncDisposable {
   /** What the drivers noted, in order. */
   async notes(): Promise<readonly Note[]> {
     const file = Bun.file(join(this.#scene.folder, "journal"))
-    return (await file.exists()) ? jsonLines(await file.text()).map((line) => line as Note) : []
+    return (await file.exists()) ? jsonLines<Note>(await file.text()) : []
   }
 
   /** The run's log file as it is on the disk. */
   async log(runId: string): Promise<readonly LoggedLine[]> {
     const file = Bun.file(join(this.data, "logs", `${runId}.jsonl`))
-    return (await file.exists()) ? jsonLines(await file.text()).map((line) => line as LoggedLine) : []
+    return (await file.exists()) ? jsonLines<LoggedLine>(await file.text()) : []
   }
 
   /** All that the embedded store holds, read from its file while no host runs. */
@@ -182,19 +145,3 @@ export class CrashingHost implements AsyncDisposable {
 /** Does it wait for somebody to say how an attempt ended? */
 export const isAsking = ({ status, message }: StepView) =>
   status === "waiting" && message.startsWith("outcome unknown")
-
-export interface LoggedLine {
-  readonly sequence: number
-  readonly step?: string
-  readonly attempt?: number
-  readonly stream: string
-  readonly message: string
-}
-
-/** Whole lines only: a host may have been killed while it wrote the last one. */
-function jsonLines(text: string): unknown[] {
-  return text
-    .split("\n")
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as unknown)
-}

@@ -43,13 +43,18 @@ export function randomPipeline({ random, edit, onceChance, labelChance, zones }:
   return pipelineOf({ metadata: { edit }, ...host, steps })
 }
 
+export interface CourseOptions {
+  readonly random: Random
+  readonly failChance: number
+}
+
 /** Most attempts are quick and succeed; some are slow, fail, or hang until their timeout. Every other probe can tell. */
-export function randomCourse(random: Random, attempt: Attempt): Course {
+export function randomCourse(attempt: Attempt, { random, failChance }: CourseOptions): Course {
   const hangs = attempt.input["mayHang"] === true && random.chance(0.3)
   const durationMs = random.chance(0.1)
     ? 2_000 + random.below(random.pick([3_000, 30_000]))
     : random.below(400)
-  const success = random.chance(attempt.probing === true ? 0.6 : 0.9)
+  const success = random.chance(attempt.probing === true ? 0.6 : 1 - failChance)
   const message = `${attempt.stepId}#${attempt.attempt} ${success ? "is done" : "is broken"}`
   return {
     durationMs: hangs ? 10 * timeoutMs : durationMs,

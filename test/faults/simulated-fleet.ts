@@ -80,7 +80,7 @@ export class SimulatedFleet {
       if (slot === undefined) continue
       this.#resume(slot)
       slot.host.connection.cut = false
-      slot.host.connection.watchDelayMs = 0
+      slot.host.connection.watchDelayMs = this.#options.weather.watchDelayMs
       slot.host.connection.slowMs = 0
       slot.host.process.wallOffsetMs = 0
       slot.host.act(() => {
@@ -91,7 +91,7 @@ export class SimulatedFleet {
   }
 
   #befall(fault: Exclude<Fault, "start">, slot: Slot, index: number): void {
-    const { random } = this.#options
+    const { random, weather } = this.#options
     const { host } = slot
     switch (fault) {
       case "kill":
@@ -124,7 +124,7 @@ export class SimulatedFleet {
         break
       case "slow watch":
         host.connection.watchDelayMs = random.chance(0.3)
-          ? 0
+          ? weather.watchDelayMs
           : random.below(random.pick([500, 5_000, 30_000]))
         break
       case "clock jump":
@@ -182,7 +182,7 @@ export class SimulatedFleet {
       lateMs: () => random.below(20_000),
       onApplied: (_, revision) => ledger.applied(hostId, revision),
       drivers: {
-        courseOf: (attempt) => randomCourse(random, attempt),
+        courseOf: (attempt) => randomCourse(attempt, { random, failChance: weather.failChance }),
         onStart: (attempt) => {
           this.#expectPinned(attempt)
           ledger.started(hostId, attempt, { excused: this.#isStopped(slot), labels })
@@ -190,6 +190,7 @@ export class SimulatedFleet {
         onEnd: (attempt, result) => ledger.ended(hostId, attempt, result),
       },
     })
+    host.connection.watchDelayMs = weather.watchDelayMs
     const slot: Slot = { host, engine: undefined, resumedAtMs: -1, takenLease: undefined }
     for (const name of driverNames) if (this.#healed || random.chance(0.8)) this.#serve(host, name)
     this.#slots[index] = slot

@@ -36,6 +36,10 @@ export class Weather {
   readonly strikeMsMax: number
   /** How long a message to or from the store is on its way, at most and unless it is held up. */
   readonly delayMsMax: number
+  /** How much later than answers the news of watches come, on every host. */
+  readonly watchDelayMs: number
+  /** How many attempts fail. */
+  readonly failChance: number
   /** Clients do this between two faults, this often. */
   readonly cancelChance: number
   readonly rerunChance: number
@@ -59,6 +63,8 @@ export class Weather {
     )
     this.strikeMsMax = random.pick([400, 1_500, 5_000])
     this.delayMsMax = random.pick([4, 4, 40, 300])
+    this.watchDelayMs = random.pick([0, 0, 50, 400])
+    this.failChance = random.pick([0.02, 0.1, 0.4])
     this.cancelChance = random.pick([0, 0.05, 0.3])
     this.rerunChance = random.pick([0, 0.1])
     this.resolveChance = random.pick([0.1, 0.5])

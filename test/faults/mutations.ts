@@ -1,0 +1,134 @@
+/** One way in which the engine could be wrong: this text of this file, which stands there once, is another. */
+export interface Mutation {
+  readonly name: string
+  readonly file: string
+  readonly text: string
+  readonly becomes: string
+}
+
+/** What the simulation must notice. */
+export const mutations: readonly Mutation[] = [
+  {
+    name: "an attempt's end is not fenced by its claim",
+    file: "src/engine/apply.ts",
+    text: 'guards: [run.stateGuard(stepId), run.claimGuard(stepId)],\n        writes: [\n          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },\n          { type: "delete"',
+    becomes:
+      'guards: [],\n        writes: [\n          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },\n          { type: "delete"',
+  },
+  {
+    name: "a start is not guarded by the header",
+    file: "src/engine/apply.ts",
+    text: 'guards: [run.headerGuard(), run.stateGuard(stepId), run.claimGuard(stepId)],\n        writes: [\n          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },\n          { type: "put"',
+    becomes:
+      'guards: [run.stateGuard(stepId), run.claimGuard(stepId)],\n        writes: [\n          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },\n          { type: "put"',
+  },
+  {
+    name: "a header is written without a guard",
+    file: "src/engine/apply.ts",
+    text: "guards: [run.headerGuard()],",
+    becomes: "guards: [],",
+  },
+  {
+    name: "a step is taken over while its claim lives",
+    file: "src/engine/plan.ts",
+    text: "!this.#observed.claims.has(stepId) &&\n      !this.#observed.local.has(stepId)",
+    becomes: "!this.#observed.local.has(stepId)",
+  },
+  {
+    name: "an attempt is launched again while it runs here",
+    file: "src/engine/plan.ts",
+    text: 'if (state?.status !== "running" || this.#observed.local.has(stepId)) return',
+    becomes: 'if (state?.status !== "running") return',
+  },
+  {
+    name: "a host that lost its lease lets its attempts run",
+    file: "src/engine/engine.ts",
+    text: 'this.#attempts.abortAll("fenced", "ended: this host lost its lease")',
+    becomes: "",
+  },
+  {
+    name: "a host does not fence itself before its lease ends",
+    file: "src/hosts/host-lease.ts",
+    text: "(this.#options.ttlMs * 2) / 3",
+    becomes: "this.#options.ttlMs * 2",
+  },
+  {
+    name: "a cut-off attempt has failed",
+    file: "src/engine/plan.ts",
+    text: "for (const step of orphans) this.#takeUp(step)",
+    becomes:
+      'for (const { id } of orphans) {\n      const state = this.#stateOf(id)\n      if (state?.status === "running") this.#settle(id, { ...state, status: "failed", finishedAt: stamp(this.#now), result: { success: false, message: "cut off" } })\n    }',
+  },
+  {
+    name: "a step is tried once more than its retry says",
+    file: "src/engine/step-states.ts",
+    text: "attempt < retry.attempts",
+    becomes: "attempt <= retry.attempts",
+  },
+  {
+    name: "a run ends while a step runs",
+    file: "src/engine/plan.ts",
+    text: "quiet: running.length === 0",
+    becomes: "quiet: true",
+  },
+  {
+    name: "a run ends on news that may be old",
+    file: "src/engine/plan.ts",
+    text: "if (quiet && this.#observed.caughtUp) this.#end(verdict)",
+    becomes: "if (quiet) this.#end(verdict)",
+  },
+  {
+    name: "a step starts before what it needs",
+    file: "src/engine/plan.ts",
+    text: "return step.needs.every(",
+    becomes: "return step.needs.length < 2 || step.needs.some(",
+  },
+  {
+    name: "a run forgets the code it started with",
+    file: "src/engine/plan.ts",
+    text: "const pinned = this.#run.drivers?.[driver]\n    if (pinned === undefined) {",
+    becomes: "const pinned = host.hashOf(driver)\n    if (pinned === undefined) {",
+  },
+  {
+    name: "what must happen once is simply done again",
+    file: "src/engine/step-states.ts",
+    text: 'once && before?.status === "running"',
+    becomes: "false",
+  },
+  {
+    name: "an attempt is resolved twice",
+    file: "src/api/resolve.ts",
+    text: "!isAsked || state.resolution !== undefined",
+    becomes: "!isAsked",
+  },
+  {
+    name: "who takes an attempt over shows another token",
+    file: "src/engine/step-states.ts",
+    text: 'if (before?.status === "running") return { origin: before.origin ?? before.attempt }',
+    becomes: "",
+  },
+  {
+    name: "a host without the labels takes the step",
+    file: "src/engine/plan.ts",
+    text: "if (!host.fits) {",
+    becomes: "if (!host.fits && !host.othersFit) {",
+  },
+  {
+    name: "a commit without an answer is taken for one that did not happen",
+    file: "src/engine/engine.ts",
+    text: "run.missedNews()\n      // Its alarm",
+    becomes: "// Its alarm",
+  },
+  {
+    name: "older news overwrite newer",
+    file: "src/engine/observe.ts",
+    text: "if (at <= (this.#seenAt.get(name) ?? 0)) return false",
+    becomes: "",
+  },
+  {
+    name: "a cancel is overlooked by a step that is about to start",
+    file: "src/engine/plan.ts",
+    text: "return run.cancelRequestedAt !== undefined || (run",
+    becomes: "return (run",
+  },
+]
