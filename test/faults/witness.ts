@@ -34,6 +34,8 @@ interface Account {
 }
 
 export interface WitnessOptions {
+  /** An attempt has started, in the place of the state before it. */
+  readonly onStart?: (before: StepState | undefined, after: StepState) => void
   /** An attempt has its result. `named` is `<run>/<step>#<attempt>`. */
   readonly onResult?: (named: string, state: StepState) => void
   /** An attempt was ended at this revision, while this host held it. */
@@ -43,9 +45,9 @@ export interface WitnessOptions {
 /** How often each kind of thing was seen. */
 export interface WitnessCounts {
   changes: number
-  /** Attempts started, and those of them that took up what was cut off on another host, or on the same. */
+  /** Attempts that started. */
   starts: number
-  takeovers: number
+  /** Runs that ended. */
   ends: number
 }
 
@@ -54,16 +56,16 @@ export interface WitnessCounts {
  * scenario races it against {@link broken}.
  */
 export class Witness {
-  readonly #store: Store
+  readonly #store: Pick<Store, "get" | "watch">
   readonly #options: WitnessOptions
   readonly #runs = new Map<string, Account>()
   readonly #broken = Promise.withResolvers<never>()
   readonly #trace = new Bun.CryptoHasher("sha256")
-  readonly counts: WitnessCounts = { changes: 0, starts: 0, takeovers: 0, ends: 0 }
+  readonly counts: WitnessCounts = { changes: 0, starts: 0, ends: 0 }
   /** Every promise that was broken, in words. */
   readonly breaches: string[] = []
 
-  constructor(store: Store, options: WitnessOptions = {}) {
+  constructor(store: Pick<Store, "get" | "watch">, options: WitnessOptions = {}) {
     this.#store = store
     this.#options = options
     this.#broken.promise.catch(() => {})
@@ -237,7 +239,7 @@ export class Witness {
     this.#expect(fault === undefined, `${named} ${fault}`)
     if (after.status === "running") {
       this.counts.starts++
-      if (before?.status === "running") this.counts.takeovers++
+      this.#options.onStart?.(before, after)
     } else if (before?.status === "running") {
       if (claim !== undefined) this.#options.onHeldEnd?.(revision, claim.hostId)
       if (after.status !== "waiting") {
