@@ -3,10 +3,14 @@ import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { findProcesses } from "../../src/drivers/process-marks.ts"
 import type { RunView } from "../../src/model/run-view.ts"
+import { openEtcd } from "../../src/store/etcd.ts"
+import { startEtcd } from "../rig/etcd.ts"
 import { buildExecutable } from "../rig/executable.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
+import { until } from "../rig/until.ts"
 import { CrashingHost, isAsking, type Scene } from "./crashing-host.ts"
 import { faultOfLog } from "./note-driver.ts"
+import { Witness } from "./witness.ts"
 
 /*
  * The executable dies by SIGKILL at each of its commits in turn: the commit is durable, its answer lost. It is started
@@ -21,6 +25,18 @@ const sequence = [
   { id: "build", driver: "work" },
   { id: "ship", driver: "work" },
 ]
+
+const onceOnly: Shape = {
+  name: "a step that must happen once",
+  drivers: ["work"],
+  pipeline: {
+    steps: [
+      { id: "pay", driver: "work", effects: "once" },
+      { id: "tell", driver: "work" },
+    ],
+  },
+  ends: "succeeded",
+}
 
 const shapes: readonly Shape[] = [
   { name: "a sequence", drivers: ["work"], pipeline: { steps: sequence }, ends: "succeeded" },
@@ -55,17 +71,7 @@ const shapes: readonly Shape[] = [
     ends: "failed",
   },
   { name: "a resource without a pipeline", drivers: ["audit", "deploy", "notify"], ends: "succeeded" },
-  {
-    name: "a step that must happen once",
-    drivers: ["work"],
-    pipeline: {
-      steps: [
-        { id: "pay", driver: "work", effects: "once" },
-        { id: "tell", driver: "work" },
-      ],
-    },
-    ends: "succeeded",
-  },
+  onceOnly,
 ]
 
 /** How a run ended, without what a crash may change: the numbers of attempts. */
@@ -79,6 +85,7 @@ type Entries = ReadonlyMap<string, string>
 /** One play of a shape, dying at this commit of the first two processes; never, without a number. */
 class Play {
   readonly #host: CrashingHost
+  readonly #read: () => Promise<Entries>
   readonly #acknowledged = new Set<string>()
   readonly #found: Entries[] = []
   /** Whole lines of the log when a process had died. */
@@ -86,12 +93,15 @@ class Play {
   /** Processes that died at a commit. */
   deaths = 0
 
-  constructor(host: CrashingHost) {
+  /** `read` answers all that the store holds while no process runs. */
+  constructor(host: CrashingHost, read: () => Promise<Entries>) {
     this.#host = host
+    this.#read = read
   }
 
-  async end(killAfter?: number): Promise<RunView> {
-    for (const number of [killAfter, killAfter, undefined]) {
+  /** Plays to the end; the processes die at these commits, one after the other, if they get that far. */
+  async end(killAfter: readonly number[]): Promise<RunView> {
+    for (const number of [...killAfter, undefined]) {
       const run = await this.#goOn(number).catch((error: unknown) => {
         if (number === undefined) throw error
       })
@@ -120,7 +130,7 @@ class Play {
   }
 
   async #look(): Promise<void> {
-    this.#found.push(this.#host.entries())
+    this.#found.push(await this.#read())
     for (const runId of this.#acknowledged) {
       this.#logged.push(JSON.stringify(await this.#host.log(runId)).slice(0, -1))
     }
@@ -171,7 +181,7 @@ class Play {
 }
 
 /** Plays at the same time: most of a play is waiting. */
-const atOnce = 4
+const atOnce = 5
 
 let executable: Awaited<ReturnType<typeof buildExecutable>>
 beforeAll(async () => {
@@ -180,35 +190,82 @@ beforeAll(async () => {
 afterAll(() => executable[Symbol.asyncDispose]())
 
 /** Plays the shape in a new folder and answers how it ended, and how often it died. */
-async function play(scene: Omit<Scene, "executable">, killAfter?: number) {
+async function play(scene: Omit<Scene, "executable">, killAfter: readonly number[]) {
   await using host = await CrashingHost.in({ ...scene, executable: executable.path })
-  const playing = new Play(host)
+  const playing = new Play(host, async () => host.entries())
   const run = await playing.end(killAfter)
   await playing.expectPromises(run)
   return { ending: endingOf(run), deaths: playing.deaths }
 }
 
+type Played = Awaited<ReturnType<typeof play>>
+
+/** Plays with each number from 1 on, until no process dies: each must end as the one did that never dies. */
+async function expectSameEnd(
+  playOnce: (name: string, number?: number) => Promise<Played>,
+  ends: string,
+): Promise<void> {
+  const { ending } = await playOnce("unharmed")
+  expect(ending.status).toBe(ends as typeof ending.status)
+  for (let first = 1, struck = true; struck; first += atOnce) {
+    const numbers = Array.from({ length: atOnce }, (_, index) => first + index)
+    const plays = await Promise.all(
+      numbers.map(async (number) => ({ number, ...(await playOnce(String(number), number)) })),
+    )
+    for (const { number, ending: inspite } of plays) {
+      expect({ number, ...inspite }).toEqual({ number, ...ending })
+    }
+    struck = plays.every(({ deaths }) => deaths > 0)
+    // The files, the host's record, the submission, the code, a start, a result: at least these.
+    if (!struck) expect(first + plays.filter(({ deaths }) => deaths > 0).length).toBeGreaterThan(6)
+  }
+}
+
 describe.each(shapes)("$name, in the executable", ({ name: _, ends, ...shape }) => {
   test("ends the same when it is killed twice, whichever commit it is", async () => {
     await using folder = await tempFolder()
-    const playIn = async (name: string, killAfter?: number) => {
+    await expectSameEnd(async (name, number) => {
       const path = join(folder.path, name)
       await mkdir(path)
-      return await play({ ...shape, folder: path }, killAfter)
-    }
-    const { ending } = await playIn("unharmed")
-    expect(ending.status).toBe(ends as typeof ending.status)
-    for (let first = 1, struck = true; struck; first += atOnce) {
-      const numbers = Array.from({ length: atOnce }, (_, index) => first + index)
-      const plays = await Promise.all(
-        numbers.map(async (number) => ({ number, ...(await playIn(String(number), number)) })),
-      )
-      for (const { number, ending: inspite } of plays) {
-        expect({ number, ...inspite }).toEqual({ number, ...ending })
-      }
-      struck = plays.every(({ deaths }) => deaths > 0)
-      // The files, the host's record, the submission, the code, a start, a result: at least these.
-      if (!struck) expect(first + plays.filter(({ deaths }) => deaths > 0).length).toBeGreaterThan(6)
-    }
+      return await play({ ...shape, folder: path }, number === undefined ? [] : [number, number])
+    }, ends)
+  }, 120_000)
+})
+
+/** The same on etcd, where a witness sees every revision of every run. */
+async function playOnEtcd(scene: Omit<Scene, "executable">, killAfter: readonly number[]) {
+  const url = new URL(scene.store ?? "")
+  const prefix = `${url.pathname.slice(1)}/`
+  await using store = await openEtcd({ endpoints: [url.host], prefix })
+  const witness = new Witness(store)
+  const stop = new AbortController()
+  const { revision } = await store.list("", { limit: 1 })
+  const following = witness.follow(stop.signal, revision)
+  await using host = await CrashingHost.in({ ...scene, executable: executable.path })
+  const playing = new Play(host, async () => {
+    const { entries } = await store.list("")
+    return new Map(entries.map(({ key, value }) => [key, value]))
+  })
+  const run = await playing.end(killAfter)
+  await playing.expectPromises(run)
+  await until("the witness has seen the end", () => witness.runsThat("have ended").includes(run.runId))
+  stop.abort()
+  await following
+  witness.expectAllEnded([run.runId])
+  expect(witness.breaches).toEqual([])
+  return { ending: endingOf(run), deaths: playing.deaths }
+}
+
+describe("a run on etcd", () => {
+  test("ends the same when its host is killed, whichever commit it is", async () => {
+    await using etcd = await startEtcd()
+    await using folder = await tempFolder()
+    const { name: _, ends, ...shape } = onceOnly
+    await expectSameEnd(async (name, number) => {
+      const path = join(folder.path, name)
+      await mkdir(path)
+      const store = `etcd://${new URL(etcd.endpoint).host}/${name}`
+      return await playOnEtcd({ ...shape, folder: path, store }, number === undefined ? [] : [number])
+    }, ends)
   }, 120_000)
 })
