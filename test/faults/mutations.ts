@@ -114,10 +114,16 @@ export const mutations: readonly Mutation[] = [
     becomes: "if (!host.fits && !host.othersFit) {",
   },
   {
-    name: "a commit without an answer is taken for one that did not happen",
-    file: "src/engine/engine.ts",
-    text: "run.missedNews()\n      // Its alarm",
-    becomes: "// Its alarm",
+    name: "a claim outlives its host",
+    file: "src/engine/apply.ts",
+    text: "value: JSON.stringify(claim), lease }",
+    becomes: "value: JSON.stringify(claim) }",
+  },
+  {
+    name: "a rerun of the original takes what is there now",
+    file: "src/api/rerun.ts",
+    text: "original ? await originalCourse(store, run)",
+    becomes: "original ? await currentCourse(store, run)",
   },
   {
     name: "older news overwrite newer",
