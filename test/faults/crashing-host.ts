@@ -74,6 +74,15 @@ export class CrashingHost implements AsyncDisposable {
     await this.#running?.exited
   }
 
+  signal(name: NodeJS.Signals): void {
+    this.#running?.kill(name)
+  }
+
+  /** Waits until it has printed something that matches. */
+  async printed(pattern: RegExp): Promise<void> {
+    await this.#running?.printed(pattern)
+  }
+
   /** `kill -9`. */
   async kill(): Promise<void> {
     await this.#running?.[Symbol.asyncDispose]()
