@@ -7,8 +7,14 @@ import { clockJumpsMs, type FaultCounts, SimulatedFleet } from "./simulated-flee
 import { Weather } from "./weather.ts"
 
 /*
- * A seed's worth of trouble: real engines on a real store, in virtual time. For a while hosts die, sleep and come
- * back, lose their leases, their drivers and their connections; then all faults stop, and every run has to end.
+ * A seed's worth of trouble: real engines on a real store, in virtual time. For a while all that the seed's weather holds
+ * goes wrong: hosts die, drain, sleep and come back, lose their leases, their drivers, their connections and the right
+ * time; news are late or lost; commits are lost, or their answers, or arrive long after they were given up. Meanwhile
+ * people submit, edit, cancel, run again, and say how attempts ended. Then all faults stop, and every run has to end.
+ *
+ * What must be so at each step is written above witness.ts (runs), step-rules.ts (steps) and ledger.ts (attempts).
+ * Beside that: an acknowledged submission is never lost, a rerun of the original runs what the original ran, and no run
+ * is stuck once nothing goes wrong any more.
  */
 
 /** What one seed led to. */
