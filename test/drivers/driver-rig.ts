@@ -72,6 +72,7 @@ export async function openDrivers(files: Readonly<Record<string, string>> = {}):
       ...overrides,
       workspace,
       signal: abort.signal,
+      killSignal: overrides.killSignal ?? new AbortController().signal,
     })
     return {
       result,

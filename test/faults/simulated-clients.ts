@@ -1,6 +1,6 @@
+import { requestCancel } from "../../src/api/cancel.ts"
 import { startRerun } from "../../src/api/rerun.ts"
 import { resolve } from "../../src/api/resolve.ts"
-import { requestCancel } from "../../src/api/runs.ts"
 import { ConveyorError } from "../../src/errors.ts"
 import type { Pipeline, PipelineRecord } from "../../src/model/pipeline.ts"
 import { pipelineKey, pipelineRevisionKey } from "../../src/store/keys.ts"
@@ -76,7 +76,10 @@ export class Clients {
   cancelOne(): void {
     const { ledger, random } = this.#options
     const open = ledger.witness.runsThat("have not ended")
-    if (open.length > 0) refusable(requestCancel(this.#api, random.pick(open)))
+    if (open.length > 0) {
+      const asked = { kill: random.chance(0.2), cleanup: random.chance(0.8) }
+      refusable(requestCancel(this.#api, random.pick(open), asked))
+    }
   }
 
   /** Runs one again that has ended: on what is there now, or on what was there then. */

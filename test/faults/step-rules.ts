@@ -8,8 +8,8 @@ import { type Claim, isEnded, type Run, type StepState } from "../../src/model/r
  *   - attempts are numbered 1, 2, 3, …, each number is given once, and numbers never go back
  *   - an attempt starts only where nobody holds the step, after all steps it needs have succeeded, and never in a run
  *     that is stopping
- *   - an attempt is ended by the host that holds it; when nobody holds it, only the cancel of its run ends it, and a
- *     cut-off attempt that must not be done twice waits for a word
+ *   - an attempt is ended by the host that holds it; when nobody holds it, it is cancelled where its run goes on without
+ *     it, and a cut-off attempt that must not be done twice waits for a word
  *   - a step is tried again only when its attempt failed and `retry` has one left, and fails only when it has none
  *   - an attempt that takes up a cut-off one goes under that one's origin, so that both have the same token; any other
  *     goes under its own
@@ -69,13 +69,14 @@ function originAfter(before: StepState | undefined): number | undefined {
 }
 
 /** An attempt is over, one way or another. */
-function faultOfEnd({ header, step, after, claim }: StepMoment, before: Running): string | undefined {
+function faultOfEnd(moment: StepMoment, before: Running): string | undefined {
+  const { step, after, claim } = moment
   const once = step?.effects === "once"
   const asks = after.status === "waiting" && after.waitingFor.type === "resolution"
   if (asks && !once) return "is asked about, and may be done again"
   if (claim === undefined) {
     if (after.status === "cancelled") {
-      return header !== undefined && isStopping(header) ? undefined : "was cancelled without a reason"
+      return isCalledOff(moment) ? undefined : "was cancelled without a reason"
     }
     if (after.status === "waiting" && after.waitingFor.type !== "timer")
       return faultOfPostponed(after, before)
@@ -93,8 +94,9 @@ function faultOfEnd({ header, step, after, claim }: StepMoment, before: Running)
   const numbers = after.status === "cancelled" ? [before.attempt, madeBy(before)] : [madeBy(before)]
   if (!numbers.includes(after.attempt)) return `took the place of #${before.attempt}`
   const mayRetry = madeBy(before) < (step?.retry?.attempts ?? 1)
-  const stopping = header !== undefined && isStopping(header)
-  return after.status === "failed" && mayRetry && !stopping ? "failed, and had another attempt" : undefined
+  return after.status === "failed" && mayRetry && !isCalledOff(moment)
+    ? "failed, and had another attempt"
+    : undefined
 }
 
 /** The attempt that did the work: the one that a probe asks about. */
@@ -106,7 +108,11 @@ function faultOfPostponed(after: Waiting, before: Running): string | undefined {
   return after.origin === originAfter(before) ? undefined : "lost the token of the one it takes up"
 }
 
-function faultOfWaiting({ header, after }: StepMoment, before: Waiting): string | undefined {
+function faultOfWaiting(moment: StepMoment, before: Waiting): string | undefined {
+  const { after } = moment
+  if (after.status === "cancelled") {
+    return isCalledOff(moment) ? undefined : "was cancelled without a reason"
+  }
   if (before.waitingFor.type !== "resolution") {
     return after.status === "waiting" && after.attempt === before.attempt
       ? undefined
@@ -117,9 +123,6 @@ function faultOfWaiting({ header, after }: StepMoment, before: Waiting): string 
     if (!Bun.deepEquals(after.waitingFor, before.waitingFor)) return "has another question"
     return resolution === undefined ? undefined : "was resolved twice"
   }
-  if (after.status === "cancelled") {
-    return header !== undefined && isStopping(header) ? undefined : "was cancelled without a reason"
-  }
   if (resolution === undefined) return `is ${after.status}, and nobody said so`
   const isTheWord =
     "result" in after &&
@@ -127,6 +130,12 @@ function faultOfWaiting({ header, after }: StepMoment, before: Waiting): string 
     "result" in resolution &&
     Bun.deepEquals(resolution.result, after.result)
   return isTheWord ? undefined : `is ${after.status}, and the word was ${resolution.outcome}`
+}
+
+/** Does its run go on without it: because it is stopping, or because another step has failed? */
+function isCalledOff({ header, states }: StepMoment): boolean {
+  if (header !== undefined && isStopping(header)) return true
+  return [...states.values()].some(({ status }) => status === "failed")
 }
 
 function isStopping(run: Run): boolean {
