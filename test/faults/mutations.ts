@@ -31,8 +31,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a step is taken over while its claim lives",
     file: "src/engine/plan.ts",
-    text: "!this.#observed.claims.has(stepId) &&\n      !this.#observed.local.has(stepId)",
-    becomes: "!this.#observed.local.has(stepId)",
+    text: "return !this.#observed.claims.has(stepId) && !this.#observed.local.has(stepId)",
+    becomes: "return !this.#observed.local.has(stepId)",
   },
   {
     name: "an attempt is launched again while it runs here",
@@ -55,9 +55,9 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a cut-off attempt has failed",
     file: "src/engine/plan.ts",
-    text: "for (const step of orphans) this.#takeUp(step)",
+    text: "if (this.#isOrphan(step.id)) takeUp(draft, step)",
     becomes:
-      'for (const { id } of orphans) {\n      const state = this.#stateOf(id)\n      if (state?.status === "running") this.#settle(id, { ...state, status: "failed", finishedAt: stamp(this.#now), result: { success: false, message: "cut off" } })\n    }',
+      'const state = draft.states.get(step.id)\n      if (this.#isOrphan(step.id) && state?.status === "running")\n        draft.settle(step.id, { ...state, status: "failed", finishedAt: stamp(draft.now), result: { success: false, message: "cut off" } })',
   },
   {
     name: "a step is tried once more than its retry says",
@@ -67,27 +67,28 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "a run ends while a step runs",
-    file: "src/engine/plan.ts",
-    text: "quiet: running.length === 0",
-    becomes: "quiet: true",
+    file: "src/model/standing.ts",
+    text: 'if (step.role === undefined || step.role.type === "ensure") wayEnded = false',
+    becomes:
+      'if (standing.type !== "running" && (step.role === undefined || step.role.type === "ensure")) wayEnded = false',
   },
   {
     name: "a run ends on news that may be old",
     file: "src/engine/plan.ts",
-    text: "if (quiet && this.#observed.caughtUp) this.#end(verdict)",
-    becomes: "if (quiet) this.#end(verdict)",
+    text: "if (!this.#observed.caughtUp) {",
+    becomes: "if (this.#observed.caughtUp === undefined) {",
   },
   {
     name: "a step starts before what it needs",
-    file: "src/engine/plan.ts",
-    text: "return step.needs.every(",
-    becomes: "return step.needs.length < 2 || step.needs.some(",
+    file: "src/model/standing.ts",
+    text: "if (!flow.ended) by.push(need)",
+    becomes: "if (!flow.ended && step.needs.length < 2) by.push(need)",
   },
   {
     name: "a run forgets the code it started with",
-    file: "src/engine/plan.ts",
-    text: "const pinned = this.#run.drivers?.[driver]\n    if (pinned === undefined) {",
-    becomes: "const pinned = host.hashOf(driver)\n    if (pinned === undefined) {",
+    file: "src/engine/starting.ts",
+    text: "const pinned = codeOf(draft.run, step)\n  if",
+    becomes: "const pinned = host.hashOf(driver)\n  if",
   },
   {
     name: "what must happen once is simply done again",
@@ -109,9 +110,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "a host without the labels takes the step",
-    file: "src/engine/plan.ts",
+    file: "src/engine/starting.ts",
     text: "if (!host.fits) {",
-    becomes: "if (!host.fits && !host.othersFit) {",
+    becomes: "if (host.fits === undefined) {",
   },
   {
     name: "a claim outlives its host",
@@ -132,9 +133,9 @@ export const mutations: readonly Mutation[] = [
     becomes: "",
   },
   {
-    name: "a cancel is overlooked by a step that is about to start",
+    name: "a cancel is not heeded",
     file: "src/engine/plan.ts",
-    text: "return run.cancelRequestedAt !== undefined || (run",
-    becomes: "return (run",
+    text: "if (run.cancelRequestedAt === undefined) return undefined\n",
+    becomes: "if (run.cancelRequestedAt !== undefined) return undefined\n  return undefined\n",
   },
 ]

@@ -18,7 +18,7 @@ import { faultOfStep, type StepMoment } from "./step-rules.ts"
  *   - a header is never deleted, and never changes after its end
  *   - a run goes pending → running → its end, or from pending to its end, and never back
  *   - what it is pinned to (resource, pipeline, steps, code of drivers) never changes, and is in the store
- *   - a request to cancel, and a verdict that stands written, never change; a run ends by its verdict
+ *   - a request to cancel, and a verdict that stands written, never change; a run ends by whichever came first
  *   - a run does not end while a step of it runs or is claimed
  *   - it is marked as active exactly as long as it has not ended
  *   - a claim is made for a running attempt of its own, by its own host, where there is none
@@ -307,8 +307,12 @@ function faultOfHeader(before: Run, after: Run): string | undefined {
   for (const [driver, hash] of Object.entries(before.drivers ?? {})) {
     if (after.drivers?.[driver] !== hash) return `changed its code of ${driver}`
   }
-  if (before.status !== "running" || before.stopping === undefined) return undefined
   const verdict = verdictOf(after)
+  if (before.status !== "running" || before.stopping === undefined) {
+    const isOverlooked =
+      before.cancelRequestedAt !== undefined && (verdict?.status ?? "cancelled") !== "cancelled"
+    return isOverlooked ? `is to end as ${verdict?.status}, and was cancelled` : undefined
+  }
   return verdict !== undefined && verdict.status === before.stopping.status
     ? undefined
     : `was to end as ${before.stopping.status}, not ${verdict?.status}`
