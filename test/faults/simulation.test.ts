@@ -19,5 +19,5 @@ describe("a simulation", () => {
     const hashes = seeds.map((seed) => simulate(seed).traceHash)
     expect(seeds.map((seed) => simulate(seed).traceHash)).toEqual(hashes)
     expect(new Set(hashes).size).toBe(seeds.length)
-  })
+  }, 120_000)
 })
