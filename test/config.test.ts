@@ -27,6 +27,7 @@ describe("the configuration", () => {
     expect(await load({})).toEqual({
       host: "127.0.0.1",
       port: 8080,
+      advertise: undefined,
       data: `${nowhere}/.conveyor`,
       drivers: `${nowhere}/drivers`,
       pipelines: `${nowhere}/pipelines`,
@@ -60,6 +61,14 @@ describe("the configuration", () => {
 
   test("takes a variable that is empty as not set", async () => {
     expect((await load({ env: { CONVEYOR_PORT: "" } })).port).toBe(8080)
+  })
+
+  test("takes an address of this host for others, and refuses what is none", async () => {
+    const advertised = async (advertise: string) => (await load({ flags: { advertise } })).advertise
+    expect(await advertised("https://ci.example.org/")).toBe("https://ci.example.org")
+    expect(await advertised("http://10.0.0.7:8080")).toBe("http://10.0.0.7:8080")
+    for (const text of ["10.0.0.7:8080", "http://", "http://a/b", "http://a?b", "ftp://a"])
+      await expect(advertised(text)).rejects.toThrow("The configuration is not valid")
   })
 
   test("reads paths in a file relative to the file", async () => {

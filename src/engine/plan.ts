@@ -3,6 +3,7 @@ import { formatDuration } from "../model/duration.ts"
 import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
 import { isEnded, type Run, type StepState, type Verdict } from "../model/run.ts"
 import { type Phase, phaseOf, type Standings, standingsOf } from "../model/standing.ts"
+import { admission, release } from "./admission.ts"
 import { chanceOf } from "./chance.ts"
 import type { Effect, LocalAttempt, Now, Observed, Plan } from "./decision.ts"
 import { Draft } from "./draft.ts"
@@ -106,6 +107,14 @@ class Planning {
     if (verdict === undefined && run.status === "running" && run.held !== undefined) {
       watchHeld(this.#draft, this.#steps, run.held)
       return
+    }
+    if (verdict === undefined) {
+      const answer = admission(this.#draft)
+      if (answer === "waits") return
+      if (answer !== "admitted") {
+        this.#end(answer)
+        return
+      }
     }
     this.#planSteps()
     this.#settleUnattended()
@@ -270,6 +279,7 @@ class Planning {
   #end(verdict: Verdict): void {
     const { stopping: _, held: __, ...run } = this.#draft.run as Run & { stopping?: Verdict; held?: unknown }
     this.#draft.run = { ...run, ...verdict, finishedAt: stamp(this.#draft.now) }
+    release(this.#draft, this.#draft.run)
   }
 }
 
@@ -277,7 +287,10 @@ class Planning {
 function decided(run: Run): Verdict | undefined {
   if (run.status === "running" && run.stopping !== undefined) return run.stopping
   if (run.cancelRequestedAt === undefined) return undefined
-  return { status: "cancelled", message: "cancelled on request" }
+  const { replacedBy } = run
+  const message =
+    replacedBy === undefined ? "cancelled on request" : `cancelled: replaced by run ${replacedBy}`
+  return { status: "cancelled", message }
 }
 
 /** Does it run when all steps of the way have ended? */

@@ -1,7 +1,7 @@
 import { ConveyorError } from "../errors.ts"
 import type { HostRecord } from "../model/host.ts"
 import { hostKey, hostLeaseKey } from "../store/keys.ts"
-import type { Guard, Lease, Store } from "../store/store.ts"
+import type { Guard, Lease, Store, Write } from "../store/store.ts"
 
 /** How long to wait before the store is asked again, when it did not give a lease. */
 const regrantMs = 500
@@ -32,6 +32,8 @@ export interface HostLeaseOptions {
   readonly ttlMs: number
   /** The host's record, as of now. It stands in the store for as long as the lease lives. */
   readonly describe: () => HostRecord
+  /** What else it says of itself, by key: too large, or too seldom read, to be in a record that changes often. */
+  readonly describeMore?: () => ReadonlyMap<string, string>
   /** Told once of an outage, not of every try in it. */
   readonly onError: (message: string, cause: unknown) => void
 }
@@ -54,7 +56,8 @@ export class HostLease implements AsyncDisposable {
   #renewTimer: Timer | undefined
   #fenceTimer: Timer | undefined
   #announced = false
-  #published = ""
+  /** What stands under the lease, by key. */
+  #published = new Map<string, string>()
   #ended = false
   /** The last word of the store was an error, and that has been said. */
   #failing = false
@@ -99,20 +102,33 @@ export class HostLease implements AsyncDisposable {
   }
 
   /**
-   * Writes the host's record if it has changed; from the first call on it is written under every new lease. One that
-   * could not be written is with the next renewal.
+   * Writes what the host says of itself where it has changed; from the first call on it is written under every new
+   * lease. What could not be written is with the next renewal.
    */
   async publish(): Promise<void> {
     this.#announced = true
     const lease = this.#held?.lease
-    const record = this.#options.describe()
-    const value = JSON.stringify(record)
-    if (lease === undefined || value === this.#published) return
-    this.#published = value
+    if (lease === undefined) return
+    const { hostId, describe, describeMore } = this.#options
+    const wanted = new Map([[hostKey(hostId), JSON.stringify(describe())], ...(describeMore?.() ?? [])])
+    const published = this.#published
+    for (const [key, value] of wanted) {
+      if (published.get(key) !== value) await this.#put(published, { type: "put", key, value, lease })
+    }
+    for (const key of [...published.keys()].filter((key) => !wanted.has(key))) {
+      published.delete(key)
+      await this.#options.store.commit([], [{ type: "delete", key }])
+    }
+  }
+
+  /** Each on its own: together they may be too large. Marked before, so that no other call writes it too. */
+  async #put(published: Map<string, string>, write: Extract<Write, { type: "put" }>): Promise<void> {
+    const { key, value } = write
+    published.set(key, value)
     try {
-      await this.#options.store.commit([], [{ type: "put", key: hostKey(record.hostId), value, lease }])
+      await this.#options.store.commit([], [write])
     } catch (error) {
-      if (this.#published === value) this.#published = ""
+      if (published.get(key) === value) published.delete(key)
       throw error
     }
   }
@@ -152,7 +168,7 @@ export class HostLease implements AsyncDisposable {
     if (this.#ended) return await this.#options.store.revoke(lease)
     this.#held = held
     this.#gained.resolve()
-    this.#published = ""
+    this.#published = new Map()
     this.#renewLater(renewalsPerTtl)
     this.#fenceAfter(askedAt)
     for (const { onGained } of this.#listeners) onGained()

@@ -100,6 +100,7 @@ export function readRecord(entry: Entry, facts: Facts): readonly string[] {
     case prefixes.driverBundleParts:
       count(facts.bundleParts, path[0] ?? "")
       return []
+    case prefixes.hostDrivers:
     case prefixes.hostLeases:
       return unlessLeased(entry)
     case prefixes.hostFiles:

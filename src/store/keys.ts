@@ -9,7 +9,9 @@
  *   resources/<type>/<name>                  Resource: the newest version
  *   resource-versions/<type>/<name>/<n>      Resource: each earlier version, and the last one of a deleted resource
  *   idempotency/<hash>                       IdempotencyRecord: the first answer to a client's own key
+ *   concurrency/<hash>                       ConcurrencyRecord: who holds a concurrency key, and who waits for it
  *   hosts/<hostId>                           HostRecord, leased
+ *   host-drivers/<hostId>/<hash>             DriverSchemas, leased: what a driver of that host takes and gives
  *   host-leases/<hostId>                     "", leased, put once for each lease: guards what is written under it
  *   host-files/<hostId>/<file>               HostFile, leased: what a file of that host's pipelines folder says
  *   retention/collector                      the id of the host that collects what need not be kept, leased
@@ -33,7 +35,9 @@ export const prefixes = {
   resources: "resources/",
   resourceVersions: "resource-versions/",
   idempotency: "idempotency/",
+  concurrency: "concurrency/",
   hosts: "hosts/",
+  hostDrivers: "host-drivers/",
   hostLeases: "host-leases/",
   hostFiles: "host-files/",
   runs: "runs/",
@@ -56,9 +60,13 @@ export const resourceVersionKey = (type: string, name: string, version: number) 
   `resource-versions/${type}/${name}/${String(version).padStart(10, "0")}`
 /** `hash` is of what the client's key is for and of the key itself, which may hold "/". */
 export const idempotencyKey = (hash: string) => `idempotency/${hash}`
+/** `key` is what a pipeline's expression gave, any text. */
+export const concurrencyKey = (key: string) =>
+  `concurrency/${new Bun.CryptoHasher("sha256").update(key).digest("hex")}`
 export const collectorKey = "retention/collector"
 export const storeIdKey = "retention/store"
 export const hostLeaseKey = (hostId: string) => `host-leases/${hostId}`
+export const hostDriverKey = (hostId: string, hash: string) => `host-drivers/${hostId}/${hash}`
 /** `file` is relative to the pipelines folder and may hold "/". */
 export const hostFileKey = (hostId: string, file: string) => `host-files/${hostId}/${file}`
 export const hostKey = (hostId: string) => `hosts/${hostId}`

@@ -343,13 +343,13 @@ describe("a run's own values", () => {
     await using _engine = await startEngine(store, drivers, { env: { REGION: "north" } })
     const pipeline = pipelineOf({
       metadata: { image: `shop:${cel("resource.spec.tag")}`, region: cel("env.REGION") },
-      env: { TAG: cel("resource.spec.tag") },
+      env: { TAG: cel("resource.spec.tag"), FULL: cel("metadata.image") },
       steps: [{ driver: "work", env: { IMAGE: `${cel("metadata.image")}-${cel("env.TAG")}` } }],
     })
     await submit(store, { pipeline, spec: { tag: 7 } })
     const { attempt } = await drivers.nextAttempt()
     expect(attempt.metadata).toEqual({ image: "shop:7", region: "north" })
-    expect(attempt.env).toEqual({ TAG: "7", IMAGE: "shop:7-7" })
+    expect(attempt.env).toEqual({ TAG: "7", FULL: "shop:7", IMAGE: "shop:7-7" })
   })
 
   test("without a value fail the run before anything starts", async () => {

@@ -91,7 +91,7 @@ export class Clients {
     const runId = `run-${seed}-again-${String(++this.#reruns).padStart(4, "0")}`
     if (original) this.#originals.set(runId, rerunOf)
     const first = { guards: [], writes: () => [], isLost: async () => false }
-    const rerun = startRerun(this.#api, { rerunOf, runId, original, first })
+    const rerun = startRerun(this.#api, { rerunOf, runId, original, part: { type: "whole" }, first })
     refusable(rerun.then(() => ledger.acknowledge(runId)))
   }
 
