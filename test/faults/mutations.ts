@@ -25,8 +25,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a header is written without a guard",
     file: "src/engine/apply.ts",
-    text: "guards: [run.headerGuard()],",
-    becomes: "guards: [],",
+    text: "key === undefined ? [run.headerGuard()]",
+    becomes: "key === undefined ? []",
   },
   {
     name: "a step is taken over while its claim lives",
