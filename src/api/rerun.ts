@@ -103,16 +103,22 @@ export async function startRerun(
     })
     const entries = [header, resource, ...course.entries]
     const guards = entries.map(({ key, modRevision }) => ({ key, modRevision }))
-    // What is kept stands before the header does: no host sees the run before it is whole.
-    for (const batch of batchesOf(kept, runId)) await store.commit([], batch)
-    const revision = await store.commit([...first.guards, ...guards], [...writes, ...first.writes(answer)])
+    // No host sees the run before it is whole: what one commit does not take stands there before the header does.
+    const batches = batchesOf(kept, runId)
+    for (const batch of batches.slice(0, -1)) await store.commit([], batch)
+    const last = batches.at(-1) ?? []
+    const revision = await store.commit(
+      [...first.guards, ...guards],
+      [...writes, ...last, ...first.writes(answer)],
+    )
     if (revision !== undefined) return answer
-    if (await first.isLost()) {
-      const stray = kept.map(([stepId]): Write => ({ type: "delete", key: stepKey(runId, stepId) }))
-      for (let at = 0; at < stray.length; at += keptPerCommit)
-        await store.commit([], stray.slice(at, at + keptPerCommit))
-      return undefined
+    for (const batch of batches.slice(0, -1)) {
+      await store.commit(
+        [],
+        batch.map(({ key }) => ({ type: "delete", key })),
+      )
     }
+    if (await first.isLost()) return undefined
   }
 }
 
@@ -126,8 +132,9 @@ function partOf({ from, failed }: v.InferOutput<typeof rerunSchema>): RerunPart 
   return { type: failed ? "failed" : "whole" }
 }
 
-/** Steps whose records share a commit: few enough for its operations. */
+/** Records that share a commit with the header: few and small enough for both. */
 const keptPerCommit = 100
+const keptBytesPerCommit = commitBytesMax - 100_000
 
 /** The results the new run begins with, in the order of its steps. */
 async function keptStates(
@@ -166,7 +173,7 @@ function batchesOf(
   for (const [stepId, state] of kept) {
     const write: Write = { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) }
     const size = Buffer.byteLength(write.key) + Buffer.byteLength(write.value)
-    if (bytes + size > commitBytesMax || (batches.at(-1)?.length ?? 0) >= keptPerCommit) {
+    if (bytes + size > keptBytesPerCommit || (batches.at(-1)?.length ?? 0) >= keptPerCommit) {
       batches.push([])
       bytes = 0
     }

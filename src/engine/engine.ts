@@ -77,13 +77,13 @@ export class Engine implements AsyncDisposable {
   readonly #stop = new AbortController()
   #starting = 0
   #draining = false
-  #attemptsEnded: Promise<boolean> | undefined
+  #attemptsEnded: Promise<void> | undefined
 
   constructor(options: EngineOptions) {
     this.#options = options
     this.#store = options.store
     this.#log = options.log
-    this.#troubles = new Troubles(options.log)
+    this.#troubles = new Troubles({ log: options.log, mayWrite: () => this.#lease.current !== undefined })
     this.#bundles = new DriverBundles(options.store, options.drivers)
     this.#pipelines = new CurrentPipelines(options.store, () => this.#runs.wakeHeld())
     this.#deferred = new DeferredWork({
@@ -155,7 +155,8 @@ export class Engine implements AsyncDisposable {
   /** No attempt starts any more; resolves when those that run have ended, or `graceMs` is over: then they are ended. */
   async drain(graceMs: number): Promise<void> {
     this.#draining = true
-    if (!(await this.#attempts.idle(graceMs))) await this.#endAttempts()
+    await this.#attemptsOver(graceMs)
+    if (this.#attempts.count > 0) await this.#endAttempts()
   }
 
   /** Ends what still runs, gives its claims back and stops looking. Runs go on elsewhere, or at the next start. */
@@ -167,10 +168,18 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Waits once, however often it is called: with the store away, claims cannot be given back. */
-  #endAttempts(): Promise<boolean> {
+  #endAttempts(): Promise<void> {
     this.#attempts.close("ended: the host is stopping")
-    this.#attemptsEnded ??= this.#attempts.idle(this.#options.graceMs + settleMsMax)
+    this.#attemptsEnded ??= this.#attemptsOver(this.#options.graceMs + settleMsMax)
     return this.#attemptsEnded
+  }
+
+  /** Resolves when there are no attempts, `ms` are over, or all have ended and the store is not there to be told. */
+  async #attemptsOver(ms: number): Promise<void> {
+    await Promise.race([
+      this.#attempts.idle(ms),
+      this.#attempts.settled().then(() => this.#troubles.outlast()),
+    ])
   }
 
   #onHosts(changes: readonly Change[]): void {
@@ -192,6 +201,7 @@ export class Engine implements AsyncDisposable {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
     this.#runs.missedNews()
+    this.#troubles.wake()
     await Promise.race([this.#attempts.settled(), Bun.sleep(this.#lease.ttlMs / 3)])
   }
 
@@ -200,7 +210,6 @@ export class Engine implements AsyncDisposable {
     if (run === undefined) return this.#admitStarved()
     try {
       await this.#advance(run)
-      this.#troubles.pass()
       this.#admitStarved()
     } catch (error) {
       run.missedNews()
@@ -258,6 +267,7 @@ export class Engine implements AsyncDisposable {
         if (each.type === "header") await this.#bundles.keep(Object.values(each.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
+      this.#troubles.pass()
     } finally {
       this.#starting -= starting
     }

@@ -45,6 +45,8 @@ interface RunIdentity {
   readonly cancel?: { readonly kill?: true; readonly cleanup?: false }
   /** The pipeline's `metadata`, `env` and `timeout` with their expressions evaluated, where they hold any. */
   readonly values?: RunValues
+  /** How often it was held and went on, with its pipeline or a driver mended. */
+  readonly mended?: number
   /** The concurrency key it holds, or waits for; absent before it asked, and where its pipeline has none. */
   readonly concurrency?: RunConcurrency
   /** The run with the same concurrency key that it was cancelled for. */
