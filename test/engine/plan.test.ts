@@ -733,6 +733,21 @@ describe("plan", () => {
     ])
   })
 
+  test("numbers the attempt after a probe on from the probe, though it was an earlier one that failed", () => {
+    const { transitions } = planOf({
+      steps: [step("build", [], { effects: "once", retry: { attempts: 2, backoffMs: 500 } })],
+      states: { build: probes() },
+      claims: { build: claim(here, 2) },
+      local: { build: local({ attempt: 2, outcome: { ...failure, probed: true } }) },
+    })
+    expect(transitions).toMatchObject([
+      {
+        type: "settle",
+        state: { waitingFor: { type: "timer", until: "2026-01-01T00:00:00.500Z" }, attempt: 2 },
+      },
+    ])
+  })
+
   test("settles a step and starts its next attempt in two commits", () => {
     const steps = [step("build", [], { retry: { attempts: 2, backoffMs: 0 } })]
     const situation = {
