@@ -115,6 +115,9 @@ class Planning {
         this.#end(answer)
         return
       }
+    } else if (decided(this.#observed.run) === undefined) {
+      // What follows from it ends steps for a reason that must stand written before.
+      return
     }
     this.#planSteps()
     this.#settleUnattended()
