@@ -108,6 +108,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     new Retention({
       store,
       data: config.data,
+      drivers,
       hostId,
       limits: config,
       now: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),

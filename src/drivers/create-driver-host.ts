@@ -4,7 +4,7 @@ import { type AttemptResult, type DriverDescription, listensFor } from "../model
 import { describeFault, type Fault } from "../model/fault.ts"
 import { type AttemptRun, startAttempt } from "./attempt-run.ts"
 import { type Catalogue, createCatalogue } from "./catalogue.ts"
-import { type Attempt, AttemptAbort, type DriverHost } from "./driver-host.ts"
+import { type Attempt, AttemptAbort, type DriverHost, type KeptDrivers } from "./driver-host.ts"
 import { createDriverLoader } from "./driver-loader.ts"
 import { type DriverWatch, watchDrivers } from "./driver-watch.ts"
 import { type KeptContent, keptContent } from "./kept-content.ts"
@@ -24,18 +24,19 @@ export function createDriverHost(options: {
   /** The data folder; bundles go below it, and child processes are marked with it. */
   readonly data: string
   readonly log?: DriverHostLog
-}): DriverHost {
+}): DriverHost & KeptDrivers {
   return new FolderDriverHost(options)
 }
 
-class FolderDriverHost implements DriverHost {
+class FolderDriverHost implements DriverHost, KeptDrivers {
   readonly #folder: string
   readonly #data: string
   readonly #log: DriverHostLog | undefined
   readonly #runners: DriverRunners = createDriverRunners({ entry: workerEntry })
   readonly #kept: KeptContent
   readonly #listeners: (() => void)[] = []
-  readonly #running = new Set<AttemptRun>()
+  /** Attempts under way, each with the hash of its driver. */
+  readonly #running = new Map<AttemptRun, string>()
   #sdk = ""
   #faultsSaid: ReadonlySet<string> = new Set()
   #shipped: ReadonlyMap<string, ShippedDriver> = new Map()
@@ -89,7 +90,7 @@ class FolderDriverHost implements DriverHost {
     const startWork = await this.#workOf(hash)
     if (startWork === undefined) return failure(`This host has no driver "${name}" with the hash ${hash}`)
     const run = startAttempt(attempt, { data: this.#data, startWork })
-    this.#running.add(run)
+    this.#running.set(run, hash)
     try {
       return await run.result
     } finally {
@@ -101,7 +102,7 @@ class FolderDriverHost implements DriverHost {
     this.#disposed = true
     await this.#watch?.[Symbol.asyncDispose]()
     await this.#scanning
-    const runs = [...this.#running]
+    const runs = [...this.#running.keys()]
     for (const run of runs) run.abort(new AttemptAbort("shutdown", "The host is stopping"), 0)
     await Promise.all(runs.map(({ result }) => result))
     this.#runners[Symbol.dispose]()
@@ -132,6 +133,25 @@ class FolderDriverHost implements DriverHost {
 
   async adopt(hash: string, text: string): Promise<void> {
     await this.#kept.keep(hash, text)
+  }
+
+  async unserved(): Promise<readonly string[]> {
+    const kept = await this.#kept.hashes()
+    const used = this.#used()
+    return kept.filter((hash) => !used.has(hash))
+  }
+
+  async forget(hash: string): Promise<boolean> {
+    // A driver that is edited back while its code goes would serve without it.
+    while (this.#scanning !== undefined) await this.#scanning
+    if (this.#disposed || this.#used().has(hash)) return false
+    this.#kept.forget(hash)
+    return true
+  }
+
+  /** Hashes that serve, or run an attempt. */
+  #used(): ReadonlySet<string> {
+    return new Set([...this.list().map(({ hash }) => hash), ...this.#running.values()])
   }
 
   /** A shipped driver is written to disk, where a worker can import it, before its first attempt and not sooner. */

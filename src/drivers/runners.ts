@@ -12,7 +12,7 @@ export interface DriverRunners extends Disposable {
   executable(hash: string, place: { readonly file: string; readonly original: string }): void
   /** Starts an attempt's work; undefined when this hash is not known here. */
   find(hash: string): ((surroundings: Surroundings) => Work) | undefined
-  /** Forgets a hash that turned out to be no driver. */
+  /** Forgets a hash that turned out to be no driver, or whose content goes. */
   drop(hash: string): void
   /** Only these hashes serve now: idle threads of all others end, busy ones after their attempt. */
   serve(hashes: ReadonlySet<string>): void
@@ -46,6 +46,7 @@ export function createDriverRunners({ entry }: { readonly entry: string | URL })
     drop(hash) {
       pools.get(hash)?.[Symbol.dispose]()
       pools.delete(hash)
+      executables.delete(hash)
     },
     serve(hashes) {
       for (const [hash, pool] of pools) {

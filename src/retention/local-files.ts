@@ -1,9 +1,10 @@
-import { readdir, readFile, rm, stat } from "node:fs/promises"
+import { readdir, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import type { Run } from "../model/run.ts"
 import { isUuid } from "../model/uuid.ts"
-import { prefixes, storeIdKey } from "../store/keys.ts"
+import { prefixes } from "../store/keys.ts"
 import type { Store } from "../store/store.ts"
+import { isOfStore } from "./store-id.ts"
 import { type Moment, pages, type RetentionLimits } from "./sweep.ts"
 
 export interface LocalFilesOptions {
@@ -78,24 +79,4 @@ async function filesIn(folder: string, type: RunFile["type"]): Promise<RunFile[]
     .filter((name) => name.endsWith(ending))
     .map((name) => ({ type, runId: name.slice(0, name.length - ending.length), path: join(folder, name) }))
     .filter(({ runId }) => isUuid(runId))
-}
-
-/**
- * Do the files in the data folder belong to runs of this store? A host may be started on its data folder with another
- * store, which knows nothing of these runs. The folder is the first store's that it is used with.
- */
-async function isOfStore(data: string, store: Store): Promise<boolean> {
-  const file = join(data, "store-id")
-  const storeId = await idOf(store)
-  const known = await readFile(file, "utf8").catch(() => undefined)
-  if (known === undefined) await Bun.write(file, `${storeId}\n`)
-  return known === undefined || known.trim() === storeId
-}
-
-async function idOf(store: Store): Promise<string> {
-  const entry = await store.get(storeIdKey)
-  if (entry !== undefined) return entry.value
-  const value = Bun.randomUUIDv7()
-  await store.commit([{ key: storeIdKey, modRevision: 0 }], [{ type: "put", key: storeIdKey, value }])
-  return (await store.get(storeIdKey))?.value ?? value
 }
