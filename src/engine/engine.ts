@@ -41,6 +41,8 @@ export interface EngineOptions {
 /** Runs being worked on at the same moment; the others wait in the queue. It bounds reads, not attempts. */
 const parallelMax = 256
 const retryMs = 250
+/** A store that failed again after no longer than this has not been well between. Some of what it is asked may work. */
+const outageGapMs = 10_000
 /** How long, after their grace period, attempts may take to give their claims back before the host stops anyway. */
 const settleMsMax = 5_000
 const conflictBackoffMsMax = 500
@@ -66,7 +68,8 @@ export class Engine implements AsyncDisposable {
   #starting = 0
   #draining = false
   #attemptsEnded: Promise<boolean> | undefined
-  #storeAway = false
+  /** When the store last did not answer, by the monotonic clock. */
+  #storeAwayAt = Number.NEGATIVE_INFINITY
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -181,7 +184,6 @@ export class Engine implements AsyncDisposable {
     if (run === undefined) return this.#admitStarved()
     try {
       await this.#advance(run)
-      this.#storeAway = false
       this.#admitStarved()
     } catch (error) {
       run.missedNews()
@@ -197,9 +199,11 @@ export class Engine implements AsyncDisposable {
   #report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
     if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) {
       this.#log.error({ err: error, ...about }, message)
-    } else if (!this.#storeAway) {
-      this.#storeAway = true
-      this.#log.error({ err: error }, "the store does not answer; runs go on when it does")
+    } else {
+      const now = performance.now()
+      const isNews = now - this.#storeAwayAt > outageGapMs
+      this.#storeAwayAt = now
+      if (isNews) this.#log.error({ err: error }, "the store does not answer; runs go on when it does")
     }
   }
 

@@ -1,7 +1,9 @@
-import type { Database } from "bun:sqlite"
+import { type Database, SQLiteError } from "bun:sqlite"
 import { ConveyorError } from "../errors.ts"
+import { Ballast } from "./ballast.ts"
 import { History } from "./history.ts"
 import { keyRange } from "./key-range.ts"
+import { prefixes } from "./keys.ts"
 import { checkCommit, checkKey, checkText } from "./limits.ts"
 import { openDatabase, readRevision, type SqliteFileOptions, sqliteError } from "./sqlite-file.ts"
 import { SqliteLeases } from "./sqlite-leases.ts"
@@ -12,6 +14,13 @@ export interface SqliteOptions extends SqliteFileOptions {
   readonly historyBytesMax?: number
   /** A monotonic clock in milliseconds, for leases. */
   readonly now?: () => number
+  /**
+   * Room that is kept free for what is under way, should the disk be full: then nothing new is taken on, and runs go on
+   * to their end. Default none.
+   */
+  readonly ballastBytes?: number
+  /** Told, in a sentence, that the disk is full, and that it has room again. */
+  readonly onWarning?: (warning: string) => void
 }
 
 /**
@@ -50,6 +59,8 @@ interface LeaseEnd {
 
 const historyBytesMax = 16 * 1024 * 1024
 const leaseEndRetryMs = 1_000
+/** What may come into being on a full disk: all that takes a run that is there to its end. */
+const goesOn = ["runs/step/", "runs/claim/", prefixes.hosts]
 /** SQLite sorts every blob behind every text, so this is an end that no key reaches. */
 const behindAllKeys = new Uint8Array([0])
 const columns = "key, value, create_revision AS createRevision, mod_revision AS modRevision, lease"
@@ -60,6 +71,7 @@ class SqliteStore implements Store {
   readonly #statements: Statements
   readonly #history: History
   readonly #leases: SqliteLeases
+  readonly #ballast: Ballast | undefined
   #revision: Revision
   #queue: Job[] = []
   #closed = false
@@ -73,6 +85,7 @@ class SqliteStore implements Store {
     this.#leases = new SqliteLeases(options.now ?? (() => performance.now()), (id) =>
       this.#endLeaseUnawaited(id),
     )
+    this.#ballast = this.#createBallast(options)
     for (const { lease } of this.#statements.leases.all()) this.#endLeaseUnawaited(lease)
     this.#flush()
   }
@@ -129,6 +142,7 @@ class SqliteStore implements Store {
     this.#flush()
     this.#closed = true
     this.#leases[Symbol.dispose]()
+    this.#ballast?.[Symbol.dispose]()
     this.#history.close()
     // A statement that is left would keep the file locked behind a closed connection.
     for (const statement of Object.values(this.#statements)) statement.finalize()
@@ -151,8 +165,10 @@ class SqliteStore implements Store {
   #enqueue(work: Job["work"]): Promise<Revision | undefined> {
     this.#checkOpen()
     const { promise, resolve, reject } = Promise.withResolvers<Revision | undefined>()
+    const job = { work, resolve, reject }
+    if (this.#ballast?.isDropped === true && this.#refuseNew(job)) return promise
     if (this.#queue.length === 0) setImmediate(() => this.#flush())
-    this.#queue.push({ work, resolve, reject })
+    this.#queue.push(job)
     return promise
   }
 
@@ -170,11 +186,65 @@ class SqliteStore implements Store {
     if (!this.#closed) this.#endLease(id).catch(() => {})
   }
 
+  #createBallast({ ballastBytes, onWarning }: SqliteOptions): Ballast | undefined {
+    if (ballastBytes === undefined || this.#file === ":memory:") return undefined
+    const sentences = {
+      full: fullDisk(this.#file),
+      room: `The disk of ${this.#file} has room again`,
+    }
+    return new Ballast({
+      file: `${this.#file}-ballast`,
+      bytes: ballastBytes,
+      onChange: (state) => onWarning?.(sentences[state]),
+    })
+  }
+
+  /** Frees the ballast and what the log of changes takes. False where there is nothing to be freed. */
+  #makeRoom(): boolean {
+    const { isDropped = false } = this.#ballast ?? {}
+    if (this.#ballast?.drop() !== true && !isDropped) return false
+    try {
+      this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    } catch {
+      // Too full even for that: what is tried again then fails for the same reason, and says it.
+    }
+    return true
+  }
+
+  /** Refuses it when it brings something new into being. */
+  #refuseNew({ work, reject }: Job): boolean {
+    if (work.type !== "commit") return false
+    const isNew = work.writes.some(
+      ({ type, key }) =>
+        type === "put" &&
+        !goesOn.some((prefix) => key.startsWith(prefix)) &&
+        this.#statements.revisions.get(key) === null,
+    )
+    if (isNew) reject(new ConveyorError("STORE_UNAVAILABLE", fullDisk(this.#file)))
+    return isNew
+  }
+
   /** Runs all that waits in one transaction, so that it shares one fsync. */
   #flush(): void {
-    const jobs = this.#queue
-    if (jobs.length === 0) return
+    let jobs = this.#queue
     this.#queue = []
+    for (let again = false; jobs.length > 0; again = true) {
+      try {
+        this.#transact(jobs)
+        return
+      } catch (error) {
+        if (again || !isFull(error) || !this.#makeRoom()) {
+          const reason = sqliteError(error, this.#file)
+          for (const job of jobs) job.reject(reason)
+          return
+        }
+        jobs = jobs.filter((job) => !this.#refuseNew(job))
+      }
+    }
+  }
+
+  /** Applies the jobs, all or none, and answers them. Throws, with nothing applied or answered, when SQLite does. */
+  #transact(jobs: readonly Job[]): void {
     const steps: Change[][] = []
     const answers: (Revision | undefined)[] = []
     const before = this.#revision
@@ -192,11 +262,9 @@ class SqliteStore implements Store {
       if (revision > before) this.#statements.setRevision.run(revision)
       this.#statements.commit.run()
     } catch (error) {
-      const reason = sqliteError(error, this.#file)
-      for (const job of jobs) job.reject(reason)
       // SQLite rolls back by itself after some errors, and leaves it to us after others.
       if (this.#db.inTransaction) this.#statements.rollback.run()
-      return
+      throw error
     }
     this.#revision = revision
     for (const [i, changes] of steps.entries()) this.#history.append(before + 1 + i, changes)
@@ -249,6 +317,14 @@ class SqliteStore implements Store {
     }
     return changes
   }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof SQLiteError && error.code === "SQLITE_FULL"
+}
+
+function fullDisk(file: string): string {
+  return `The disk of ${file} is full: runs go on, and nothing new is taken on until there is room`
 }
 
 type Statements = ReturnType<typeof prepareStatements>
