@@ -1,6 +1,6 @@
 import type { Logger } from "pino"
 import type { DriverHost } from "../drivers/driver-host.ts"
-import { ConveyorError, messageOf } from "../errors.ts"
+import { ConveyorError, type ErrorCode, messageOf } from "../errors.ts"
 import type { HostRecord } from "../model/host.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
@@ -41,6 +41,7 @@ export interface EngineOptions {
 /** Runs being worked on at the same moment; the others wait in the queue. It bounds reads, not attempts. */
 const parallelMax = 256
 const retryMs = 250
+const storeFaults: ReadonlySet<ErrorCode> = new Set(["STORE_UNAVAILABLE", "STORE_CORRUPT"])
 /** A store that failed again after no longer than this has not been well between. Some of what it is asked may work. */
 const outageGapMs = 10_000
 /** How long, after their grace period, attempts may take to give their claims back before the host stops anyway. */
@@ -197,7 +198,7 @@ export class Engine implements AsyncDisposable {
 
   /** An outage of the store is one line, however many runs it holds up. */
   #report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
-    if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) {
+    if (!(error instanceof ConveyorError && storeFaults.has(error.code))) {
       this.#log.error({ err: error, ...about }, message)
     } else {
       const now = performance.now()

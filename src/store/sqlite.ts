@@ -5,7 +5,8 @@ import { History } from "./history.ts"
 import { keyRange } from "./key-range.ts"
 import { prefixes } from "./keys.ts"
 import { checkCommit, checkKey, checkText } from "./limits.ts"
-import { openDatabase, readRevision, type SqliteFileOptions, sqliteError } from "./sqlite-file.ts"
+import { inMemory, openDatabase, readRevision, type SqliteFileOptions, sqliteError } from "./sqlite-file.ts"
+import { FileSight } from "./sqlite-identity.ts"
 import { SqliteLeases } from "./sqlite-leases.ts"
 import type { Change, Entry, Guard, Lease, Listing, ListOptions, Revision, Store, Write } from "./store.ts"
 
@@ -72,9 +73,12 @@ class SqliteStore implements Store {
   readonly #history: History
   readonly #leases: SqliteLeases
   readonly #ballast: Ballast | undefined
+  readonly #sight: FileSight | undefined
   #revision: Revision
   #queue: Job[] = []
   #closed = false
+  /** What is wrong with the file, as last seen. */
+  #fault: string | undefined
 
   constructor(file: string, db: Database, options: SqliteOptions) {
     this.#file = file
@@ -85,6 +89,7 @@ class SqliteStore implements Store {
     this.#leases = new SqliteLeases(options.now ?? (() => performance.now()), (id) =>
       this.#endLeaseUnawaited(id),
     )
+    this.#sight = file === inMemory ? undefined : new FileSight(file)
     this.#ballast = this.#createBallast(options)
     for (const { lease } of this.#statements.leases.all()) this.#endLeaseUnawaited(lease)
     this.#flush()
@@ -155,10 +160,11 @@ class SqliteStore implements Store {
 
   #read<T>(query: () => T): T {
     this.#checkOpen()
+    if (this.#fault !== undefined) this.#lookAtFile()
     try {
       return query()
     } catch (error) {
-      throw sqliteError(error, this.#file)
+      throw this.#reasonOf(error)
     }
   }
 
@@ -186,8 +192,24 @@ class SqliteStore implements Store {
     if (!this.#closed) this.#endLease(id).catch(() => {})
   }
 
+  /** Throws when the file is not the one that was opened, or is not whole: what is written there would be lost. */
+  #lookAtFile(): void {
+    this.#fault = this.#sight?.look()
+    if (this.#fault !== undefined) throw new ConveyorError("STORE_CORRUPT", this.#fault)
+  }
+
+  /** What SQLite says of a file that was cut short is only that something is wrong. */
+  #reasonOf(error: unknown): unknown {
+    const known = sqliteError(error, this.#file)
+    if (known === error) return error
+    this.#fault = this.#sight?.look()
+    return this.#fault === undefined
+      ? known
+      : new ConveyorError("STORE_CORRUPT", this.#fault, { cause: error })
+  }
+
   #createBallast({ ballastBytes, onWarning }: SqliteOptions): Ballast | undefined {
-    if (ballastBytes === undefined || this.#file === ":memory:") return undefined
+    if (ballastBytes === undefined || this.#file === inMemory) return undefined
     const sentences = {
       full: fullDisk(this.#file),
       room: `The disk of ${this.#file} has room again`,
@@ -230,11 +252,12 @@ class SqliteStore implements Store {
     this.#queue = []
     for (let again = false; jobs.length > 0; again = true) {
       try {
+        this.#lookAtFile()
         this.#transact(jobs)
         return
       } catch (error) {
         if (again || !isFull(error) || !this.#makeRoom()) {
-          const reason = sqliteError(error, this.#file)
+          const reason = this.#reasonOf(error)
           for (const job of jobs) job.reject(reason)
           return
         }
