@@ -8,6 +8,7 @@ import { createDriverHost } from "./drivers/create-driver-host.ts"
 import { endOrphans } from "./drivers/end-processes.ts"
 import { Engine } from "./engine/engine.ts"
 import { ConveyorError, messageOf } from "./errors.ts"
+import { HostLease } from "./hosts/host-lease.ts"
 import { createLoader } from "./loader/loader.ts"
 import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
@@ -42,7 +43,7 @@ export interface Host extends AsyncDisposable {
 
 /**
  * The composition root: the only place where the parts of the house meet. They start in the order in which each
- * needs the one before it (store, logs, drivers, pipelines, engine, API) and stop in the opposite one. Resolves when
+ * needs the one before it (store, logs, lease, drivers, pipelines, engine, API) and stop in the opposite one. Resolves when
  * everything runs and the API answers. When a part does not start, those before it are stopped and its error is
  * thrown.
  */
@@ -60,9 +61,6 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   parts.defer(isolation.unmark)
   const logs = parts.use(await openLogStore(join(config.data, "logs")))
   const drivers = parts.use(createDriverHost({ folder: config.drivers, data: config.data, log }))
-  const loader = parts.use(createLoader({ folder: config.pipelines, store, log }))
-  await Promise.all([drivers.start(), loader.start()])
-
   const hostId = `${hostname()}-${Bun.randomUUIDv7()}`
   const startedAt = new Date().toISOString()
   let url = ""
@@ -77,17 +75,30 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     drivers: drivers.list(),
     driverFaults: drivers.faults(),
   })
+  const lease = new HostLease({
+    store,
+    hostId,
+    ttlMs: config.leaseTtlMs,
+    describe,
+    onError: (message, cause) => log.error({ err: cause }, message),
+  })
+  parts.defer(() =>
+    lease[Symbol.asyncDispose]().catch((error: unknown) =>
+      log.warn({ err: error }, "the lease could not be given back; it ends by itself"),
+    ),
+  )
+  const loader = parts.use(createLoader({ folder: config.pipelines, store, log }))
+  await Promise.all([drivers.start(), lease.start().then(() => loader.start())])
+
   const engine = new Engine({
     store,
     drivers,
+    lease,
     appendLog: (runId, lines) => logs.append(runId, lines),
-    hostId,
     labels: config.labels,
-    leaseTtlMs: config.leaseTtlMs,
     graceMs: config.graceMs,
     attemptsMax: config.attemptsMax,
     workspaceOf: (runId) => join(config.data, "workspaces", runId),
-    describe,
     log,
   })
   attempts = () => engine.load

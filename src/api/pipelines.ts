@@ -1,13 +1,9 @@
 import { ConveyorError } from "../errors.ts"
 import type { FileFaults } from "../model/file-faults.ts"
 import { nearestName } from "../model/nearest.ts"
-import {
-  canonicalPipeline,
-  type Pipeline,
-  type PipelineRecord,
-  pipelineSourceSchema,
-  resolvePipeline,
-} from "../model/pipeline.ts"
+import { canonicalPipeline, type Pipeline, type PipelineRecord } from "../model/pipeline.ts"
+import { pipelineSourceSchema } from "../model/pipeline-source.ts"
+import { resolvePipeline } from "../model/resolve-pipeline.ts"
 import { definitionKey, pipelineKey, pipelineRevisionKey, prefixes } from "../store/keys.ts"
 import type { Entry, Store } from "../store/store.ts"
 import { definitionNotFound, namesUnder, requireNoFile, requireSameName } from "./definitions.ts"

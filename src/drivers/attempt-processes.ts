@@ -33,11 +33,14 @@ export function createAttemptProcesses({
   token,
   data,
   workspace,
+  variables,
   log,
 }: {
   readonly token: string
   readonly data: string
   readonly workspace: string
+  /** Over the host's own, and under those of a command. */
+  readonly variables: { readonly [name: string]: string }
   readonly log: AttemptLog
 }): AttemptProcesses {
   const children = new Set<Child>()
@@ -54,7 +57,7 @@ export function createAttemptProcesses({
     const folder = resolve(workspace, cwd)
     // Without this look the system's answer is that the command does not exist.
     if (!existsSync(folder)) throw new Error(`there is no folder ${folder}`)
-    const environment = childEnvironment({ token, data, ...(env === undefined ? {} : { extra: env }) })
+    const environment = childEnvironment({ token, data, extra: { ...variables, ...env } })
     const child = startChild(command, { ...streams, cwd: folder, env: environment })
     first ??= { pid: child.pid, at: performance.now() }
     children.add(child)

@@ -1,4 +1,5 @@
 import type { AttemptResult } from "../model/driver.ts"
+import type { JsonObject } from "../model/json.ts"
 import { type AttemptLog, createAttemptLog } from "./attempt-log.ts"
 import { type AttemptProcesses, createAttemptProcesses } from "./attempt-processes.ts"
 import { type Attempt, AttemptAbort } from "./driver-host.ts"
@@ -9,6 +10,8 @@ export interface Surroundings {
   readonly attempt: Attempt
   readonly log: AttemptLog
   readonly processes: AttemptProcesses
+  /** See {@link Attempt.defer}. Rejects once the attempt was aborted. */
+  readonly defer: Attempt["defer"]
 }
 
 /** The driver's side of an attempt: a call into a worker, or a process. */
@@ -41,11 +44,12 @@ export function startAttempt(
   { data, startWork }: { readonly data: string; readonly startWork: (surroundings: Surroundings) => Work },
 ): AttemptRun {
   const log = createAttemptLog(attempt)
-  const { runId, stepId, workspace, signal, graceMs } = attempt
+  const { runId, stepId, workspace, env, signal, graceMs } = attempt
   // Not the token: another host may have taken up this attempt's work under it, and its processes are not ours to end.
   const token = `${runId}/${stepId}/${attempt.attempt}`
-  const processes = createAttemptProcesses({ token, data, workspace, log })
-  const work = startWork({ attempt, log, processes })
+  const processes = createAttemptProcesses({ token, data, workspace, variables: env, log })
+  const deferring = new Set<Promise<void>>()
+  const work = startWork({ attempt, log, processes, defer })
   let aborted: { readonly message: string; readonly deadline: number } | undefined
   let killTimer: Timer | undefined
 
@@ -61,12 +65,24 @@ export function startAttempt(
     killTimer = setTimeout(() => work.kill(message), within)
   }
 
+  async function defer(driver: string, input: JsonObject): Promise<void> {
+    if (aborted !== undefined) throw new Error("the attempt is ending")
+    const kept = attempt.defer(driver, input)
+    deferring.add(kept)
+    try {
+      await kept
+    } finally {
+      deferring.delete(kept)
+    }
+  }
+
   async function settle(): Promise<AttemptResult> {
     const outcome = await work.outcome
     clearTimeout(killTimer)
     const endedAt = performance.now()
     // An abort that comes now shortens nothing but the wait: its grace period counts from the earlier of the two.
     await processes.end(() => Math.min(aborted?.deadline ?? Number.POSITIVE_INFINITY, endedAt + graceMs))
+    await Promise.allSettled(deferring)
     await log.settled()
     signal.removeEventListener("abort", onSignal)
     clearTimeout(killTimer)

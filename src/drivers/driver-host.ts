@@ -67,6 +67,8 @@ export interface Attempt {
   readonly input: JsonObject
   readonly metadata: JsonObject
   readonly results: { readonly [stepId: string]: DriverResult }
+  /** The step's variables: over the host's own in every process of the attempt, and `ctx.env` in its driver. */
+  readonly env: { readonly [name: string]: string }
   /** The run's folder on this host; made when it is missing. */
   readonly workspace: string
   /**
@@ -77,6 +79,12 @@ export interface Attempt {
   readonly graceMs: number
   /** Takes lines in order; resolves when they are durable. Never rejects. */
   readonly log: (lines: readonly UnwrittenLogLine[]) => Promise<void>
+  /**
+   * Writes down that this driver is to be run with this input at the end of the run. Resolves when that is durable,
+   * and rejects with a message for the driver when it cannot be. Not called any more once the attempt was aborted;
+   * the attempt settles after every call of it has.
+   */
+  readonly defer: (driver: string, input: JsonObject) => Promise<void>
 }
 
 /**

@@ -1,5 +1,5 @@
 import { messageOf } from "../errors.ts"
-import type { DriverResult } from "../model/driver.ts"
+import type { AttemptResult } from "../model/driver.ts"
 import { attemptContext } from "./attempt-context.ts"
 import type { AttemptProcesses } from "./attempt-processes.ts"
 import type { Surroundings, Work } from "./attempt-run.ts"
@@ -10,12 +10,14 @@ import { outputBytesMax } from "./tail.ts"
 /*
  * An executable file in the drivers folder is a driver, in any language. It is called once for each attempt:
  *
- *   stdin    one JSON object, then the end: { resource, event, input, metadata, results, run, step, attempt, token,
- *            workspace }, as a module's ctx has them
+ *   stdin    one JSON object, then the end: { resource, event, input, metadata, results, env, run, step, attempt,
+ *            token, workspace }, as a module's ctx has them
  *   stderr   log lines
  *   stdout   a driver result as JSON, { "success": true, "message": "…", "data": … }, or nothing: then it succeeds
- *            if its exit code is 0. A result with success and an exit code other than 0 is a failure
+ *            if its exit code is 0. A result with success and an exit code other than 0 is a failure. One with
+ *            "retryable": false and without success is not tried again
  *   cwd      the run's workspace
+ *   environment   the host's, with the step's `env` over it
  *   SIGTERM  the attempt must end; SIGKILL follows after the grace period
  *
  * A file `<name>.json` beside it may say { "resources": ["app"] }: the kinds it reconciles without a pipeline.
@@ -28,7 +30,7 @@ export function startExecutableWork(
   { file, original }: { readonly file: string; readonly original: string },
   { attempt, log, processes }: Surroundings,
 ): Work {
-  async function run(): Promise<DriverResult> {
+  async function run(): Promise<AttemptResult> {
     if (attempt.probing === true) return failure("An executable has no probe")
     try {
       const child = await startWhenWritten(processes, [file], {
@@ -78,7 +80,7 @@ function reasonOf(error: unknown): string {
   return messageOf(error)
 }
 
-function readOutcome(stdout: string, exitCode: number): DriverResult {
+function readOutcome(stdout: string, exitCode: number): AttemptResult {
   if (exitCode !== 0 && stdout.trim() === "") {
     return failure(`The driver ended with exit code ${exitCode}`)
   }

@@ -7,7 +7,7 @@ import { failure } from "./result.ts"
 import type { DriverThread } from "./thread.ts"
 
 /** Runs an attempt in a worker of this pool. */
-export function startModuleWork(pool: ThreadPool, { attempt, log, processes }: Surroundings): Work {
+export function startModuleWork(pool: ThreadPool, { attempt, log, processes, defer }: Surroundings): Work {
   let thread: DriverThread | undefined
   const stopped = Promise.withResolvers<AttemptResult>()
 
@@ -16,6 +16,7 @@ export function startModuleWork(pool: ThreadPool, { attempt, log, processes }: S
     const result = await acquired.run(attemptContext(attempt), {
       log: (message) => log.write("log", splitMessage(message)),
       exec: processes.exec,
+      defer,
     })
     pool.release(acquired)
     return result

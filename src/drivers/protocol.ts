@@ -1,4 +1,5 @@
 import type { AttemptResult } from "../model/driver.ts"
+import type { JsonObject } from "../model/json.ts"
 import type { Attempt } from "./driver-host.ts"
 import type { ExecOptions } from "./sdk.ts"
 
@@ -10,8 +11,8 @@ import type { ExecOptions } from "./sdk.ts"
  *    │── load ─────────────────────────────►│
  *    │◄──────────────── loaded │ refused ───│
  *    │── attempt ──────────────────────────►│
- *    │◄──────────────────── log, exec … ────│   any number
- *    │── logged, exec-ended, abort … ──────►│
+ *    │◄──────────────────── log, exec, … ───│   any number
+ *    │── logged, exec-ended, abort, … ─────►│
  *    │◄──────────────────────── ended ──────│   or `fault`, or the thread is gone
  *
  * Messages travel as JSON text: a string crosses threads in half the time a structured clone takes.
@@ -21,7 +22,7 @@ import type { ExecOptions } from "./sdk.ts"
 /** The part of an attempt that reaches the driver. */
 export type AttemptContext = Pick<
   Attempt,
-  "resource" | "event" | "input" | "metadata" | "results" | "attempt" | "token" | "workspace"
+  "resource" | "event" | "input" | "metadata" | "results" | "env" | "attempt" | "token" | "workspace"
 > & {
   readonly run: { readonly id: string; readonly pipeline?: string; readonly createdAt: string }
   readonly step: { readonly id: string; readonly driver: string }
@@ -41,6 +42,9 @@ export type ExecAnswer =
   | { readonly type: "exited"; readonly exitCode: number; readonly stdout: string; readonly stderr: string }
   | { readonly type: "refused"; readonly message: string }
 
+/** What became of a `ctx.defer`. */
+export type DeferAnswer = { readonly type: "kept" } | { readonly type: "refused"; readonly message: string }
+
 export type ToWorker =
   | { readonly type: "load"; readonly file: string }
   | { readonly type: "attempt"; readonly serial: number; readonly context: AttemptContext }
@@ -48,6 +52,7 @@ export type ToWorker =
   /** The first `count` log messages of the attempt are durable. */
   | { readonly type: "logged"; readonly serial: number; readonly count: number }
   | { readonly type: "exec-ended"; readonly serial: number; readonly id: number; readonly answer: ExecAnswer }
+  | { readonly type: "deferred"; readonly serial: number; readonly id: number; readonly answer: DeferAnswer }
 
 export type FromWorker =
   | { readonly type: "loaded"; readonly driver: LoadedDriver }
@@ -61,6 +66,13 @@ export type FromWorker =
       readonly id: number
       readonly command: readonly string[]
       readonly options: ExecOptions
+    }
+  | {
+      readonly type: "defer"
+      readonly serial: number
+      readonly id: number
+      readonly driver: string
+      readonly input: JsonObject
     }
   | { readonly type: "ended"; readonly serial: number; readonly result: AttemptResult }
   /** Something nobody caught. The thread is not to be trusted any more. */

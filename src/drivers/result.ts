@@ -1,33 +1,53 @@
-import type { DriverResult } from "../model/driver.ts"
+import { messageOf } from "../errors.ts"
+import type { AttemptResult, DriverResult } from "../model/driver.ts"
 import { type Json, jsonDepthMax } from "../model/json.ts"
 
-const expected = "expected nothing or { success: boolean, message?: string, data?: JSON }"
+const expected =
+  "expected nothing or { success: boolean, message?: string, data?: JSON, retryable?: boolean }"
 
 /** A failed attempt's result. */
 export function failure(message: string): DriverResult {
   return { success: false, message }
 }
 
+/** The result of an attempt that would fail again. */
+export function lastingFailure(message: string): AttemptResult {
+  return { ...failure(message), retryable: false }
+}
+
 /**
  * Reads what a driver returned. Nothing is success; what is not a driver result is a failure whose message says what
  * was returned and what was expected. `data` is copied as JSON would carry it.
  */
-export function readResult(returned: unknown): DriverResult {
+export function readResult(returned: unknown): AttemptResult {
   if (returned === undefined || returned === null) return { success: true, message: "" }
   if (typeof returned !== "object" || Array.isArray(returned)) return badResult(returned)
-  const { success, message = "", data } = returned as Record<string, unknown>
-  if (typeof success !== "boolean" || typeof message !== "string") return badResult(returned)
-  if (data === undefined) return { success, message }
+  const { success, message = "", data, retryable = true } = returned as Record<string, unknown>
+  if (typeof success !== "boolean" || typeof message !== "string" || typeof retryable !== "boolean")
+    return badResult(returned)
   try {
-    return { success, message, data: toJson(data, { path: "data", depthMax: jsonDepthMax }) }
+    return {
+      success,
+      message,
+      ...(data === undefined ? {} : { data: asJson(data, "data") }),
+      ...(success || retryable ? {} : { retryable: false }),
+    }
   } catch (error) {
     if (!(error instanceof NotJson)) throw error
     return failure(`The driver returned data that is not JSON: ${error.message}`)
   }
 }
 
+/** Reads what a driver threw: an error, or anything else, that may say `retryable: false`. */
+export function readThrown(thrown: unknown): AttemptResult {
+  const message = messageOf(thrown) || "The driver threw an error without a message"
+  const isLasting =
+    typeof thrown === "object" && thrown !== null && "retryable" in thrown && thrown.retryable === false
+  return isLasting ? lastingFailure(message) : failure(message)
+}
+
 /** Reads what an executable printed on its standard output: JSON, or nothing. */
-export function readPrintedResult(text: string): DriverResult {
+export function readPrintedResult(text: string): AttemptResult {
   if (text.trim() === "") return readResult(undefined)
   try {
     return readResult(JSON.parse(text))
@@ -59,6 +79,11 @@ function excerpt(text: string): string {
 }
 
 class NotJson extends Error {}
+
+/** A copy of the value as JSON would carry it. Throws an error that names the place, below `path`, which is not JSON. */
+export function asJson(value: unknown, path: string): Json {
+  return toJson(value, { path, depthMax: jsonDepthMax })
+}
 
 function toJson(value: unknown, at: { readonly path: string; readonly depthMax: number }): Json {
   if (at.depthMax < 0) throw new NotJson(`it is nested over ${jsonDepthMax} levels deep`)

@@ -11,6 +11,14 @@ export interface DriverResult {
   readonly message?: string
   /** Reaches later steps as `ctx.results.<step>.data`. */
   readonly data?: Json
+  /** `false` where another attempt would fail too: then the step's `retry` is not tried. Default true. */
+  readonly retryable?: boolean
+}
+
+/** Throw it where another attempt would fail too: then the step's `retry` is not tried. */
+export class NotRetryable extends Error {
+  override readonly name: string = "NotRetryable"
+  readonly retryable = false
 }
 
 /** Any Standard Schema (valibot, zod, arktype, …): checks and types a step's `with`. */
@@ -45,7 +53,7 @@ export interface Resource {
 export interface ExecOptions {
   /** Relative to the workspace. Default: the workspace. */
   readonly cwd?: string
-  /** Added to the host's environment. */
+  /** Over the host's environment and the step's `env`; undefined takes a variable out. */
   readonly env?: { readonly [name: string]: string | undefined }
   /** Written to the command's standard input, which is closed then. */
   readonly stdin?: string
@@ -72,6 +80,8 @@ export interface DriverContext<Input = unknown> {
   readonly metadata: { readonly [key: string]: Json }
   /** Results of the steps this one comes after, by step id. */
   readonly results: { readonly [stepId: string]: DriverResult }
+  /** The step's `env`. Commands of `exec` have it in their environment. */
+  readonly env: { readonly [name: string]: string }
   readonly run: { readonly id: string; readonly pipeline?: string; readonly createdAt: string }
   readonly step: { readonly id: string; readonly driver: string }
   /** Counts from 1. */
@@ -92,6 +102,15 @@ export interface DriverContext<Input = unknown> {
    * or its exit code is not 0. None of its processes outlives the attempt.
    */
   exec(command: readonly [string, ...string[]], options?: ExecOptions): Promise<ExecResult>
+  /**
+   * Leaves work for the end of the run: this driver with this input, on the code the run is pinned to. It is done
+   * whatever happens (success, failure, timeout, cancel, a crash of the host), the last one that was deferred first.
+   *
+   * Call it, and await it, *before* you make what it undoes: when the promise has resolved, it is written down. So it
+   * may be run when the thing was never made, and must do no harm then. Rejects when it could not be written
+   * down, and after the attempt has ended or was aborted.
+   */
+  defer(driver: string, input?: { readonly [key: string]: Json }): Promise<void>
 }
 
 export interface Driver<Input = unknown> {

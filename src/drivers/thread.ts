@@ -1,5 +1,14 @@
+import { messageOf } from "../errors.ts"
 import type { AttemptResult } from "../model/driver.ts"
-import type { AttemptContext, ExecAnswer, FromWorker, LoadedDriver, ToWorker } from "./protocol.ts"
+import type { JsonObject } from "../model/json.ts"
+import type {
+  AttemptContext,
+  DeferAnswer,
+  ExecAnswer,
+  FromWorker,
+  LoadedDriver,
+  ToWorker,
+} from "./protocol.ts"
 import { failure } from "./result.ts"
 import type { ExecOptions } from "./sdk.ts"
 
@@ -11,6 +20,8 @@ export interface AttemptRequests {
   /** Resolves when the message is durable. Called in the order of the driver's calls. */
   log(message: string): Promise<void>
   exec(command: readonly string[], options: ExecOptions): Promise<ExecAnswer>
+  /** Resolves when it is written down; rejects when it cannot be. */
+  defer(driver: string, input: JsonObject): Promise<void>
 }
 
 interface Running extends AttemptRequests {
@@ -123,6 +134,7 @@ export class DriverThread implements Disposable {
       case "aborting":
       case "log":
       case "exec":
+      case "defer":
       case "ended":
         if (this.#running?.serial === message.serial) this.#serve(this.#running, message)
         return
@@ -143,6 +155,11 @@ export class DriverThread implements Disposable {
         void running
           .exec(message.command, message.options)
           .then((answer) => this.#answer(running, { type: "exec-ended", id: message.id, answer }))
+        return
+      case "defer":
+        void keptOrRefused(running.defer(message.driver, message.input)).then((answer) =>
+          this.#answer(running, { type: "deferred", id: message.id, answer }),
+        )
         return
       case "ended":
         this.#settle(message.result)
@@ -167,10 +184,18 @@ export class DriverThread implements Disposable {
     { serial }: Running,
     answer:
       | { readonly type: "logged"; readonly count: number }
-      | { readonly type: "exec-ended"; readonly id: number; readonly answer: ExecAnswer },
+      | { readonly type: "exec-ended"; readonly id: number; readonly answer: ExecAnswer }
+      | { readonly type: "deferred"; readonly id: number; readonly answer: DeferAnswer },
   ): void {
     if (this.#running?.serial === serial) this.#send({ ...answer, serial })
   }
+}
+
+function keptOrRefused(kept: Promise<void>): Promise<DeferAnswer> {
+  return kept.then(
+    () => ({ type: "kept" }),
+    (error) => ({ type: "refused", message: messageOf(error) }),
+  )
 }
 
 /** The error itself, of a message that shows the source around it first. */

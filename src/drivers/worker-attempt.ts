@@ -1,17 +1,17 @@
 import { mkdirSync } from "node:fs"
-import { messageOf } from "../errors.ts"
 import type { AttemptResult } from "../model/driver.ts"
 import type { LoadedModule } from "./loaded-module.ts"
 import type { AttemptContext, ExecAnswer, FromWorker, ToWorker } from "./protocol.ts"
-import { failure, readResult } from "./result.ts"
+import { failure, lastingFailure, readResult, readThrown } from "./result.ts"
 import type { DriverContext, ExecOptions, ExecResult, InputIssue } from "./sdk.ts"
+import { createWorkerDefers } from "./worker-defers.ts"
 
 /** One attempt inside a worker. */
 export interface WorkerAttempt {
   /** Runs the driver to its end. Never rejects. */
   run(): Promise<AttemptResult>
   /** Takes what the host says about this attempt. */
-  receive(message: Extract<ToWorker, { type: "abort" | "logged" | "exec-ended" }>): void
+  receive(message: Extract<ToWorker, { type: "abort" | "logged" | "exec-ended" | "deferred" }>): void
   /** Adds a line to the attempt's log. */
   log(message: string): Promise<void>
 }
@@ -27,6 +27,10 @@ export function createWorkerAttempt(
 ): WorkerAttempt {
   const abort = new AbortController()
   const execs = new Map<number, (answer: ExecAnswer) => void>()
+  const defers = createWorkerDefers({
+    send: (request) => send({ ...request, type: "defer", serial }),
+    isOver: () => ended || abort.signal.aborted,
+  })
   const unacknowledged: (() => void)[] = []
   let acknowledged = 0
   let execId = 0
@@ -59,8 +63,11 @@ export function createWorkerAttempt(
 
   async function reconcile(): Promise<AttemptResult> {
     const input = await checkInput(driver, context.input)
-    if ("faults" in input) return failure(`The step's input does not validate: ${input.faults.join("; ")}`)
-    const ctx = contextOf(context, { input: input.value, signal: abort.signal, log, exec })
+    if ("faults" in input) {
+      return lastingFailure(`The step's input does not validate: ${input.faults.join("; ")}`)
+    }
+    const { defer } = defers
+    const ctx = contextOf(context, { input: input.value, signal: abort.signal, log, exec, defer })
     if (context.probing !== true) return readResult(await driver.reconcile(ctx))
     if (driver.probe === undefined) return failure("The driver has no probe")
     return readProbe(await driver.probe(ctx))
@@ -70,11 +77,13 @@ export function createWorkerAttempt(
     log,
     async run() {
       try {
-        return await reconcile()
+        const result = await reconcile()
+        await defers.settled()
+        return result
       } catch (thrown) {
         // An abort is the host's doing, and the host says why it did it.
         if (!abort.signal.aborted) log(traceOf(thrown))
-        return failure(messageOf(thrown) || "The driver threw an error without a message")
+        return readThrown(thrown)
       } finally {
         ended = true
         acknowledge(Number.POSITIVE_INFINITY)
@@ -91,6 +100,9 @@ export function createWorkerAttempt(
         case "exec-ended":
           execs.get(message.id)?.(message.answer)
           execs.delete(message.id)
+          return
+        case "deferred":
+          defers.receive(message.id, message.answer)
           return
         default:
           message satisfies never
@@ -113,8 +125,8 @@ export function traceOf(thrown: unknown): string {
 }
 
 function contextOf(
-  { resource, event, metadata, results, run, step, attempt, token, workspace }: AttemptContext,
-  own: Pick<DriverContext, "input" | "signal" | "log" | "exec">,
+  { resource, event, metadata, results, env, run, step, attempt, token, workspace }: AttemptContext,
+  own: Pick<DriverContext, "input" | "signal" | "log" | "exec" | "defer">,
 ): DriverContext {
   let made = false
   return {
@@ -122,6 +134,7 @@ function contextOf(
     event,
     metadata,
     results,
+    env,
     run,
     step,
     attempt,

@@ -36,6 +36,7 @@ self.onmessage = ({ data: text }: MessageEvent<string>) => {
       return
     case "logged":
     case "exec-ended":
+    case "deferred":
       if (current?.serial === data.serial) current.attempt.receive(data)
       return
     default:

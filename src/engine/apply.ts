@@ -1,3 +1,4 @@
+import type { HeldLease } from "../hosts/host-lease.ts"
 import { isEnded } from "../model/run.ts"
 import { activeRunKey, claimKey, runKey, stepKey } from "../store/keys.ts"
 import {
@@ -29,13 +30,15 @@ export interface TransitionCommit {
  *   wait      the header and the step are unchanged,   → step
  *             nobody holds the step
  *   release   the claim is unchanged                   → no claim
+ *
+ * and, all of them, only while this host's lease lives.
  */
 export function commitOf(
   run: ObservedRun,
   transitions: readonly Transition[],
-  lease: Lease,
+  { lease, fence }: HeldLease,
 ): TransitionCommit {
-  const guards = new Map<string, Guard>()
+  const guards = new Map<string, Guard>([[fence.key, fence]])
   const writes: Write[] = []
   const taken: Transition[] = []
   let bytes = 0

@@ -131,6 +131,8 @@ export class LocalAttempts {
       input: this.#options.inputOf(order, results, resource),
       metadata: pipeline?.metadata ?? {},
       results,
+      env: {},
+      defer: () => Promise.reject(new Error("This host writes down no deferred work")),
       ...(state.probing === undefined ? {} : { probing: true }),
       workspace: this.#options.workspaceOf(run.runId),
       signal,

@@ -1,7 +1,7 @@
 import type { Logger } from "pino"
 import type { DriverHost } from "../drivers/driver-host.ts"
 import { ConveyorError, type ErrorCode, messageOf } from "../errors.ts"
-import type { HostRecord } from "../model/host.ts"
+import type { HostLease } from "../hosts/host-lease.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
 import { isEnded, type Run } from "../model/run.ts"
@@ -11,7 +11,6 @@ import type { Change, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
 import { DriverBundles } from "./bundles.ts"
-import { HostLease } from "./claims.ts"
 import type { Effect, Now, Observed, Transition } from "./decision.ts"
 import { OtherHosts, viewHost } from "./hosts.ts"
 import { inputOf } from "./input.ts"
@@ -25,16 +24,14 @@ export interface EngineOptions {
   readonly store: Store
   readonly drivers: DriverHost
   readonly appendLog: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
-  readonly hostId: string
+  /** This host's lease. It is held before the engine starts, and given back after the engine has stopped. */
+  readonly lease: HostLease
   /** This host's labels. */
   readonly labels: Labels
-  readonly leaseTtlMs: number
   /** How long an attempt that is aborted may take to end by itself. */
   readonly graceMs: number
   readonly attemptsMax: number
   readonly workspaceOf: (runId: string) => string
-  /** This host's record, as of now. */
-  readonly describe: () => HostRecord
   readonly log: Logger
 }
 
@@ -80,14 +77,11 @@ export class Engine implements AsyncDisposable {
     this.#records = new RunRecords(options.store)
     this.#queue = new RunQueue({ parallelMax, work: (runId) => this.#look(runId) })
     this.#runs = new KnownRuns((runId) => this.#queue.wake(runId))
-    this.#otherHosts = new OtherHosts(options.hostId)
-    this.#lease = new HostLease({
-      store: options.store,
-      ttlMs: options.leaseTtlMs,
-      describe: options.describe,
+    this.#otherHosts = new OtherHosts(options.lease.hostId)
+    this.#lease = options.lease
+    this.#lease.listen({
       onLost: () => this.#onLeaseLost(),
       onGained: () => this.#runs.wakeAll(),
-      onError: (message, cause) => this.#log.error({ err: cause }, message),
     })
     this.#attempts = new LocalAttempts({
       drivers: options.drivers,
@@ -95,7 +89,7 @@ export class Engine implements AsyncDisposable {
       log: options.appendLog,
       graceMs: options.graceMs,
       // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.
-      fencedGraceMs: Math.min(options.graceMs, options.leaseTtlMs / 4),
+      fencedGraceMs: Math.min(options.graceMs, options.lease.ttlMs / 4),
       inputOf,
       onOutcome: (runId) => this.#queue.wake(runId),
     })
@@ -107,12 +101,12 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * Resolves once this host holds a lease and knows every run that has not ended; work goes on from there. Rejects
-   * with a `ConveyorError` when the store does not answer.
+   * Resolves once this host has announced itself and knows every run that has not ended; work goes on from there.
+   * Rejects with a `ConveyorError` when the store does not answer.
    */
   async start(): Promise<void> {
     this.#options.drivers.onChange(() => this.#onDrivers())
-    await this.#lease.start()
+    await this.#lease.publish()
     const { signal } = this.#stop
     const onError = (cause: unknown) => this.#log.error({ err: cause }, "the watch failed; it is begun again")
     await follow(this.#store, {
@@ -146,9 +140,6 @@ export class Engine implements AsyncDisposable {
     await this.#endAttempts()
     this.#stop.abort()
     this.#queue[Symbol.dispose]()
-    await this.#lease[Symbol.asyncDispose]().catch((error: unknown) =>
-      this.#log.warn({ err: error }, "the lease could not be given back; it ends by itself"),
-    )
   }
 
   /** Waits once, however often it is called: with the store away, claims cannot be given back. */
@@ -177,7 +168,7 @@ export class Engine implements AsyncDisposable {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
     this.#runs.missedNews()
-    await Promise.race([this.#attempts.settled(), Bun.sleep(this.#options.leaseTtlMs / 3)])
+    await Promise.race([this.#attempts.settled(), Bun.sleep(this.#lease.ttlMs / 3)])
   }
 
   async #look(runId: string): Promise<void> {
@@ -229,6 +220,7 @@ export class Engine implements AsyncDisposable {
         conflicts = 0
       } else {
         run.missedNews()
+        await this.#lease.confirm()
         if (conflicts > 0) await Bun.sleep(Math.min(2 ** conflicts, conflictBackoffMsMax))
         conflicts++
       }
@@ -237,9 +229,9 @@ export class Engine implements AsyncDisposable {
 
   /** True when the first part of the transitions, at least, is written. False on a conflict, or without a lease. */
   async #commit(run: ObservedRun, transitions: readonly Transition[]): Promise<boolean> {
-    const lease = this.#lease.current
-    if (lease === undefined) return false
-    const { guards, writes, taken } = commitOf(run, transitions, lease)
+    const held = this.#lease.current
+    if (held === undefined) return false
+    const { guards, writes, taken } = commitOf(run, transitions, held)
     const starting = taken.filter(({ type }) => type === "start").length
     this.#starting += starting
     let revision: Revision | undefined
@@ -327,7 +319,7 @@ export class Engine implements AsyncDisposable {
   }
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
-    const { hostId, labels, drivers } = this.#options
+    const { labels, drivers } = this.#options
     const wanted = run.pipeline?.host ?? {}
     return {
       run: header,
@@ -339,7 +331,7 @@ export class Engine implements AsyncDisposable {
       caughtUp: this.#runs.isCaughtUp(run),
       local: this.#attempts.of(run.runId),
       host: viewHost({
-        hostId,
+        hostId: this.#lease.hostId,
         labels,
         drivers,
         others: this.#otherHosts,

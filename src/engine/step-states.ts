@@ -87,7 +87,7 @@ export function afterAttempt(
     readonly now: Now
   },
 ): StepState {
-  const { probed, ...result } = outcome
+  const { probed, retryable: _, ...result } = outcome
   if (state.probing !== undefined && (probed !== true || local.aborted !== undefined))
     return unresolved(state, now)
   const running = state.probing === undefined ? state : ({ ...state.probing, status: "running" } as const)

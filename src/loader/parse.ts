@@ -5,14 +5,9 @@ import { isJsonObject, type Json } from "../model/json.ts"
 import { compileSchema } from "../model/json-schema.ts"
 import { isName } from "../model/name.ts"
 import { nearestName } from "../model/nearest.ts"
-import {
-  canonicalPipeline,
-  type Pipeline,
-  type PipelineSource,
-  pipelineFields,
-  pipelineSourceSchema,
-  resolvePipeline,
-} from "../model/pipeline.ts"
+import { canonicalPipeline, type Pipeline } from "../model/pipeline.ts"
+import { type PipelineSource, pipelineFields, pipelineSourceSchema } from "../model/pipeline-source.ts"
+import { resolvePipeline } from "../model/resolve-pipeline.ts"
 import { type DefinitionSource, definitionFields, definitionSourceSchema } from "../model/resource.ts"
 import { missingField, type PathFault, schemaFault } from "../model/schema-fault.ts"
 import { type Place, type ReadDocument, readDocuments } from "./document.ts"
@@ -153,16 +148,46 @@ async function readDefinition(value: { readonly [key: string]: Json }): Promise<
 }
 
 function unknownPipelineFields(value: { readonly [key: string]: Json }): PathFault[] {
-  const steps = Array.isArray(value["steps"]) ? value["steps"] : []
   return [
     ...unknownFields(value, pipelineFields.pipeline, { path: "", of: "a pipeline" }),
-    ...steps.flatMap((step, index) => [
-      ...unknownFields(step, pipelineFields.step, { path: `/steps/${index}`, of: "a step" }),
-      ...unknownFields(step?.["retry"], pipelineFields.retry, {
-        path: `/steps/${index}/retry`,
-        of: "a retry",
-      }),
+    ...unknownFields(value["concurrency"], pipelineFields.concurrency, {
+      path: "/concurrency",
+      of: "concurrency",
+    }),
+    ...listAt(value["steps"], "/steps").flatMap(([step, path]) => [
+      ...unknownStepFields(step, { path, fields: pipelineFields.step, of: "a step" }),
+      ...ensuresOf(step, path).flatMap(([ensure, at]) =>
+        unknownStepFields(ensure, { path: at, fields: pipelineFields.ensure, of: "an ensure step" }),
+      ),
     ]),
+    ...listAt(value["finally"], "/finally").flatMap(([step, path]) =>
+      unknownStepFields(step, { path, fields: pipelineFields.finally, of: "a step of finally" }),
+    ),
+  ]
+}
+
+type Placed = readonly [value: Json, path: string]
+
+function listAt(value: Json | undefined, path: string): Placed[] {
+  return Array.isArray(value) ? value.map((item: Json, index): Placed => [item, `${path}/${index}`]) : []
+}
+
+function ensuresOf(step: Json, path: string): Placed[] {
+  const ensure = isJsonObject(step) ? step["ensure"] : undefined
+  return Array.isArray(ensure) ? listAt(ensure, `${path}/ensure`) : [[ensure ?? null, `${path}/ensure`]]
+}
+
+function unknownStepFields(
+  step: Json,
+  { path, fields, of }: { readonly path: string; readonly fields: readonly string[]; readonly of: string },
+): PathFault[] {
+  if (!isJsonObject(step)) return []
+  return [
+    ...unknownFields(step, fields, { path, of }),
+    ...unknownFields(step["retry"], pipelineFields.retry, { path: `${path}/retry`, of: "a retry" }),
+    ...listAt(step["needs"], `${path}/needs`).flatMap(([need, at]) =>
+      unknownFields(need, pipelineFields.need, { path: at, of: "a need" }),
+    ),
   ]
 }
 

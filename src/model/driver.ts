@@ -11,8 +11,11 @@ export interface DriverResult {
   readonly data?: Json
 }
 
-/** How an attempt ended on a host. `probed`: it asked the driver's probe, and that could tell. */
-export type AttemptResult = DriverResult & { readonly probed?: true }
+/**
+ * How an attempt ended on a host. `probed`: it asked the driver's probe, and that could tell. `retryable: false`: it
+ * failed, and the driver knows that another attempt would fail too.
+ */
+export type AttemptResult = DriverResult & { readonly probed?: true; readonly retryable?: false }
 
 /**
  * Reads a driver's answer: nothing is success, and a missing `message` is empty. Anything else that is not a driver

@@ -30,7 +30,8 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(seconds / 3_600)}h ${Math.floor((seconds % 3_600) / 60)}m`
 }
 
-const durationRule = 'Expected a duration such as "500ms", "10m" or "1h30m"'
+/** What a duration looks like, for messages. */
+export const durationRule = 'Expected a duration such as "500ms", "10m" or "1h30m"'
 
 /** Parses a duration to milliseconds; a plain number is taken as milliseconds already. */
 export const durationSchema = v.union(

@@ -1,23 +1,14 @@
-import * as v from "valibot"
-import { durationSchema } from "./duration.ts"
-import { type ResourceEvent, resourceEventSchema } from "./event.ts"
-import type { Fault } from "./fault.ts"
-import { canonicalJson, type Json, type JsonObject, jsonObjectSchema } from "./json.ts"
-import { type Labels, labelsSchema } from "./labels.ts"
-import { isName, nameSchema } from "./name.ts"
-import { nearestName } from "./nearest.ts"
+import type { ResourceEvent } from "./event.ts"
+import { canonicalJson, type Json, type JsonObject } from "./json.ts"
+import type { Labels } from "./labels.ts"
+import { isName } from "./name.ts"
 
-/** The most steps a pipeline may have. */
+/** The most steps a pipeline may have; cleanup steps count, too. */
 export const stepsMax = 5_000
 /** How long an attempt may take when its step names no `timeout`. */
 export const timeoutMsDefault = 3_600_000
-
-const retrySchema = v.object({
-  /** How many attempts in all, the first included. */
-  attempts: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100)),
-  /** Wait before the second attempt; doubles for each one after it. */
-  backoff: v.optional(durationSchema, 0),
-})
+/** The most important pipeline, and with a minus the least important one. */
+export const priorityMax = 100
 
 /**
  * What a step does to the world, which decides about an attempt that was cut off, so that nobody knows how far it came:
@@ -26,46 +17,37 @@ const retrySchema = v.object({
 export const stepEffects = ["pure", "idempotent", "once"] as const
 export type StepEffects = (typeof stepEffects)[number]
 
-const stepSchema = v.object({
-  id: v.optional(nameSchema),
-  name: v.optional(v.string()),
-  driver: nameSchema,
-  with: v.optional(jsonObjectSchema),
-  needs: v.optional(v.array(nameSchema)),
-  timeout: v.optional(durationSchema),
-  retry: v.optional(retrySchema),
-  effects: v.optional(
-    v.picklist(stepEffects, `Expected one of ${stepEffects.map((kind) => `"${kind}"`).join(", ")}`),
-  ),
-})
+/** How an attempt may end so that it is made again: its driver says that it failed, or its time is over. */
+export const retryOutcomes = ["failure", "timeout"] as const
+export type RetryOutcome = (typeof retryOutcomes)[number]
 
 /**
- * A pipeline as people write it, in a file or in the body of `POST /pipelines`. Unknown fields are dropped here (older
- * clients send some); the loader of files refuses them by name with {@link pipelineFields}.
+ * What a run does that finds as many others with its concurrency key as there may be: it waits its turn, it cancels the
+ * oldest and takes its place, or it ends.
  */
-export const pipelineSourceSchema = v.object({
-  kind: v.optional(v.literal("Pipeline")),
-  name: nameSchema,
-  description: v.optional(v.string()),
-  version: v.optional(v.string()),
-  resource: nameSchema,
-  on: v.optional(v.pipe(v.array(resourceEventSchema), v.minLength(1, "Expected at least one event"))),
-  metadata: v.optional(jsonObjectSchema),
-  host: v.optional(labelsSchema),
-  steps: v.pipe(
-    v.array(stepSchema, "Expected a list of steps"),
-    v.minLength(1, "Expected at least one step"),
-    v.maxLength(stepsMax, `Expected at most ${stepsMax} steps`),
-  ),
-})
-export type PipelineSource = v.InferOutput<typeof pipelineSourceSchema>
+export const concurrencyPolicies = ["queue", "replace", "reject"] as const
+export type ConcurrencyPolicy = (typeof concurrencyPolicies)[number]
 
-/** Every field of a pipeline, of a step and of `retry`, for naming the nearest one to a misspelt field. */
-export const pipelineFields = {
-  pipeline: Object.keys(pipelineSourceSchema.entries),
-  step: Object.keys(stepSchema.entries),
-  retry: Object.keys(retrySchema.entries),
-} as const
+export interface Retry {
+  /** How many attempts in all, the first included. */
+  readonly attempts: number
+  /** The wait before the second attempt; doubles for each one after it, up to `maxBackoffMs`. */
+  readonly backoffMs: number
+  readonly maxBackoffMs?: number
+  /** The part of each wait that is left to chance: 0.2 makes 10 s anything from 8 s to 10 s. */
+  readonly jitter?: number
+  /** Default: all of them. */
+  readonly on?: readonly RetryOutcome[]
+}
+
+/**
+ * What a step is for that is no step of the way itself. `ensure`: it runs when that step has ended, however it did.
+ * `finally`: it runs when all steps of the way have ended. `deferred`: a driver asked for it, in an attempt of that step.
+ */
+export type StepRole =
+  | { readonly type: "ensure"; readonly of: string }
+  | { readonly type: "finally" }
+  | { readonly type: "deferred"; readonly of: string; readonly driverHash: string }
 
 /** One step with everything implied written out. */
 export interface PipelineStep {
@@ -76,15 +58,31 @@ export interface PipelineStep {
   readonly with?: JsonObject
   /** The ids it waits for, always written out: a step that named none has the one above it. */
   readonly needs: readonly string[]
+  /** Those of `needs` that it waits for whatever becomes of them. */
+  readonly optional?: readonly string[]
+  /** Decides, once all of `needs` have ended, whether it starts or is skipped: CEL, or CEL in `${{ }}`. */
+  readonly if?: string
+  /** Absent: it is a step of the way. */
+  readonly role?: StepRole
+  /** Variables for what the driver runs; values may hold `${{ }}`. */
+  readonly env?: { readonly [name: string]: string }
+  /** How long an attempt may take. */
   readonly timeoutMs: number
-  readonly retry?: { readonly attempts: number; readonly backoffMs: number }
+  /** Gives `timeoutMs` when an attempt starts: a text with `${{ }}`. */
+  readonly timeout?: string
+  /** How long it may wait for a driver or a host. Absent: for ever. */
+  readonly queueTimeoutMs?: number
+  readonly retry?: Retry
+  /** A failure of it stops nothing, and is none for what comes after. */
+  readonly continueOnError?: true
   /** Default `idempotent`. */
   readonly effects?: StepEffects
 }
 
 /**
  * A pipeline with everything implied written out: what is hashed, stored, and pinned by runs. Its steps form a graph
- * without cycles in which every `needs` is the id of a step.
+ * without cycles in which every `needs` is the id of a step: first those of the way, which need only each other, then
+ * those with a {@link StepRole}.
  */
 export interface Pipeline {
   readonly name: string
@@ -92,9 +90,25 @@ export interface Pipeline {
   readonly version?: string
   readonly resource: string
   readonly on: readonly ResourceEvent[]
+  /** Texts in it may hold `${{ }}`, evaluated when a run starts. */
   readonly metadata: JsonObject
+  /** Variables of every step; values may hold `${{ }}`, evaluated when a run starts. */
+  readonly env?: { readonly [name: string]: string }
   /** Labels a host must have to do its steps; absent: any host will do. */
   readonly host?: Labels
+  /** How many steps of one run may run at the same time. */
+  readonly maxParallel?: number
+  /** The other branches go on when a step has failed. */
+  readonly failFast?: false
+  /** How long a run may take, its cleanup not counted. */
+  readonly timeoutMs?: number
+  /** Gives `timeoutMs` when a run starts: a text with `${{ }}`. */
+  readonly timeout?: string
+  /** How long a run that is about to fail waits for the pipeline or a driver to be mended. */
+  readonly holdMs?: number
+  readonly concurrency?: { readonly key: string; readonly limit: number; readonly policy: ConcurrencyPolicy }
+  /** Default 0. What is more important goes first where runs wait for the same thing. */
+  readonly priority?: number
   readonly steps: readonly PipelineStep[]
 }
 
@@ -112,126 +126,6 @@ export interface PipelineRecord {
 /** The text whose SHA-256 is the pipeline's hash. */
 export function canonicalPipeline(pipeline: Pipeline): string {
   return canonicalJson(pipeline as unknown as Json)
-}
-
-/**
- * Writes out what a source implies: step ids (the driver's name, numbered when it stands there again), `needs`
- * (the step above) and defaults; and finds what no schema can: ids used twice, needs of unknown steps, cycles.
- * Returns every fault at once, each with its path; a source with faults yields no pipeline.
- */
-export function resolvePipeline(source: PipelineSource): { pipeline: Pipeline } | { faults: Fault[] } {
-  const ids = stepIds(source)
-  const faults = [...repeatedIds(ids), ...unknownNeeds(source, ids)]
-  if (faults.length > 0) return { faults }
-
-  const steps = source.steps.map((step, index): PipelineStep => {
-    const above = ids[index - 1]
-    return {
-      id: ids[index] as string,
-      ...(step.name === undefined ? {} : { name: step.name }),
-      driver: step.driver,
-      ...(step.with === undefined ? {} : { with: step.with }),
-      needs: [...new Set(step.needs ?? (above === undefined ? [] : [above]))],
-      timeoutMs: step.timeout ?? timeoutMsDefault,
-      ...(step.retry === undefined
-        ? {}
-        : { retry: { attempts: step.retry.attempts, backoffMs: step.retry.backoff } }),
-      ...(step.effects === undefined ? {} : { effects: step.effects }),
-    }
-  })
-  const cycle = findCycle(steps)
-  if (cycle !== undefined) {
-    const index = ids.indexOf(cycle[0] as string)
-    return {
-      faults: [
-        { message: `The steps wait for each other: ${cycle.join(" → ")}`, path: `/steps/${index}/needs` },
-      ],
-    }
-  }
-  return {
-    pipeline: {
-      name: source.name,
-      ...(source.description === undefined ? {} : { description: source.description }),
-      ...(source.version === undefined ? {} : { version: source.version }),
-      resource: source.resource,
-      on: source.on ?? ["create"],
-      metadata: source.metadata ?? {},
-      ...(source.host === undefined ? {} : { host: source.host }),
-      steps,
-    },
-  }
-}
-
-function stepIds(source: PipelineSource): string[] {
-  const taken = new Set(source.steps.flatMap((step) => (step.id === undefined ? [] : [step.id])))
-  return source.steps.map((step) => {
-    if (step.id !== undefined) return step.id
-    let id = step.driver
-    for (let n = 2; taken.has(id); n++) id = `${step.driver}-${n}`
-    taken.add(id)
-    return id
-  })
-}
-
-function repeatedIds(ids: readonly string[]): Fault[] {
-  const first = new Map<string, number>()
-  return ids.flatMap((id, index) => {
-    const earlier = first.get(id)
-    if (earlier === undefined) {
-      first.set(id, index)
-      return []
-    }
-    return [{ message: `The id "${id}" is already used by step ${earlier + 1}`, path: `/steps/${index}/id` }]
-  })
-}
-
-function unknownNeeds(source: PipelineSource, ids: readonly string[]): Fault[] {
-  const known = new Set(ids)
-  return source.steps.flatMap((step, index) =>
-    (step.needs ?? []).flatMap((need, at) => {
-      if (known.has(need)) return []
-      const nearest = nearestName(need, ids)
-      return [
-        {
-          message: `No step has the id "${need}"; expected one of ${listNames(ids)}`,
-          path: `/steps/${index}/needs/${at}`,
-          ...(nearest === undefined ? {} : { nearest }),
-        },
-      ]
-    }),
-  )
-}
-
-function listNames(names: readonly string[]): string {
-  const distinct = [...new Set(names)]
-  const shown = distinct.slice(0, 8).map((name) => `"${name}"`)
-  return distinct.length > shown.length ? `${shown.join(", ")}, …` : shown.join(", ")
-}
-
-/** Ids along one cycle, the first repeated at the end; undefined when there is none. Iterative: chains may be long. */
-function findCycle(steps: readonly PipelineStep[]): string[] | undefined {
-  const needs = new Map(steps.map((step) => [step.id, step.needs]))
-  const done = new Set<string>()
-  for (const { id: root } of steps) {
-    const path: string[] = []
-    const onPath = new Set<string>()
-    const stack: { id: string; leave: boolean }[] = [{ id: root, leave: false }]
-    for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-      if (top.leave) {
-        path.pop()
-        onPath.delete(top.id)
-        done.add(top.id)
-        continue
-      }
-      if (onPath.has(top.id)) return [...path.slice(path.indexOf(top.id)), top.id]
-      if (done.has(top.id)) continue
-      path.push(top.id)
-      onPath.add(top.id)
-      stack.push({ id: top.id, leave: true })
-      for (const need of needs.get(top.id) ?? []) stack.push({ id: need, leave: false })
-    }
-  }
-  return undefined
 }
 
 /** Does a run of this pipeline start for this event? */

@@ -101,6 +101,8 @@ export function readRecord(entry: Entry, facts: Facts): readonly string[] {
     case prefixes.driverBundleParts:
       count(facts.bundleParts, path[0] ?? "")
       return []
+    case prefixes.hostLeases:
+      return unlessLeased(entry)
     case prefixes.hosts:
       return [
         ...unlessLeased(entry),

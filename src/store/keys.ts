@@ -11,6 +11,7 @@
  *   resource-versions/<type>/<name>/<n>      Resource: each earlier version, and the last one of a deleted resource
  *   idempotency/<hash>                       IdempotencyRecord: the first answer to a client's own key
  *   hosts/<hostId>                           HostRecord, leased
+ *   host-leases/<hostId>                     "", leased, put once for each lease: guards what is written under it
  *   retention/collector                      the id of the host that collects what need not be kept, leased
  *   retention/store                          the id of this store: data folders remember whose runs their files are of
  *   runs/header/<runId>                      Run
@@ -34,6 +35,7 @@ export const prefixes = {
   resourceVersions: "resource-versions/",
   idempotency: "idempotency/",
   hosts: "hosts/",
+  hostLeases: "host-leases/",
   runs: "runs/",
   runHeaders: "runs/header/",
   activeRuns: "runs/active/",
@@ -58,6 +60,7 @@ export const resourceVersionKey = (type: string, name: string, version: number) 
 export const idempotencyKey = (hash: string) => `idempotency/${hash}`
 export const collectorKey = "retention/collector"
 export const storeIdKey = "retention/store"
+export const hostLeaseKey = (hostId: string) => `host-leases/${hostId}`
 export const hostKey = (hostId: string) => `hosts/${hostId}`
 export const runKey = (runId: string) => `runs/header/${runId}`
 export const activeRunKey = (runId: string) => `runs/active/${runId}`

@@ -2,10 +2,11 @@ import { commitOf, takeIn } from "../../src/engine/apply.ts"
 import type { LocalAttempt } from "../../src/engine/decision.ts"
 import { ObservedRun } from "../../src/engine/observe.ts"
 import { plan } from "../../src/engine/plan.ts"
-import { type Pipeline, resolvePipeline } from "../../src/model/pipeline.ts"
+import type { Pipeline } from "../../src/model/pipeline.ts"
+import { resolvePipeline } from "../../src/model/resolve-pipeline.ts"
 import type { Resource } from "../../src/model/resource.ts"
 import { isEnded, type Run } from "../../src/model/run.ts"
-import { activeRunKey, resourceKey, resourceVersionKey, runKey } from "../../src/store/keys.ts"
+import { activeRunKey, hostLeaseKey, resourceKey, resourceVersionKey, runKey } from "../../src/store/keys.ts"
 import type { Guard, Lease, Write } from "../../src/store/store.ts"
 import { noopPipeline } from "./workload.ts"
 
@@ -17,6 +18,7 @@ export interface RecordedTransition {
 
 const hash = "0".repeat(64)
 const hostId = Bun.randomUUIDv7()
+const fence: Guard = { key: hostLeaseKey(hostId), modRevision: 0 }
 
 /**
  * What is committed for one run of the load, from the submission to the end, as the engine itself plans it: so the
@@ -53,7 +55,7 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
       },
       { wallMs: Date.now(), monotonicMs: performance.now() },
     )
-    const { guards, writes, taken } = commitOf(observed, planned.transitions, lease)
+    const { guards, writes, taken } = commitOf(observed, planned.transitions, { lease, fence })
     takeIn(observed, taken, ++revision)
     transitions.push({ guards, writes })
     for (const transition of taken) {

@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
-import type { PipelineSource } from "../../src/model/pipeline.ts"
+import type { PipelineSource } from "../../src/model/pipeline-source.ts"
 
 /** Steps of the pipeline that the load runs. */
 export const stepsPerRun = 5

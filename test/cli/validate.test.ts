@@ -30,7 +30,7 @@ test("a fault is shown with its place, its line and a caret, and the exit code i
   expect(await validated([file])).toEqual({
     code: 1,
     lines: [
-      `${file}:4:5: Unknown field "drver" of a step; expected one of id, name, driver, with, needs, timeout, retry, effects (did you mean "driver"?)`,
+      `${file}:4:5: Unknown field "drver" of a step; expected one of id, name, driver, with, if, env, timeout, queueTimeout, retry, continueOnError, effects, needs, ensure (did you mean "driver"?)`,
       "    - drver: git",
       "      ^",
       "1 file, 0 pipelines, 0 resource definitions: 1 error, 0 warnings",

@@ -60,18 +60,18 @@ test.each([
   ["string", "just a string"],
   [
     "misspelt",
-    'The driver returned {"sucess":true}; expected nothing or { success: boolean, message?: string, data?: JSON }',
+    'The driver returned {"sucess":true}; expected nothing or { success: boolean, message?: string, data?: JSON, retryable?: boolean }',
   ],
   [
     "number",
-    "The driver returned 42; expected nothing or { success: boolean, message?: string, data?: JSON }",
+    "The driver returned 42; expected nothing or { success: boolean, message?: string, data?: JSON, retryable?: boolean }",
   ],
   ["bigint", "The driver returned data that is not JSON: data.size is a BigInt"],
   ["function", "The driver returned data that is not JSON: data.list[1] is a function"],
   ["cycle", "The driver returned data that is not JSON: it is nested over 100 levels deep"],
   [
     "message",
-    'The driver returned {"success":true,"message":5}; expected nothing or { success: boolean, message?: string, data?: JSON }',
+    'The driver returned {"success":true,"message":5}; expected nothing or { success: boolean, message?: string, data?: JSON, retryable?: boolean }',
   ],
 ])("a driver whose fault is %s fails its attempt and says so", async (fault, message) => {
   await using drivers = await openDrivers({ "bad.js": misbehaving })

@@ -7,7 +7,7 @@ test("a driver sees the whole attempt", async () => {
   await using drivers = await openDrivers({
     "d.ts": `import { defineDriver } from "conveyor"
 export default defineDriver({
-  reconcile: ({ log, exec, signal, ...rest }) => ({ success: true, message: "seen", data: rest }),
+  reconcile: ({ log, exec, defer, signal, ...rest }) => ({ success: true, message: "seen", data: rest }),
 })`,
   })
   const attempt = drivers.attempt("d", {
@@ -15,6 +15,7 @@ export default defineDriver({
     event: "update",
     input: { a: 1 },
     metadata: { m: true },
+    env: { E: "1" },
     results: { before: { success: true, message: "ok", data: [1] } },
   })
   expect((await attempt.result).data).toMatchObject({
@@ -22,6 +23,7 @@ export default defineDriver({
     event: "update",
     input: { a: 1 },
     metadata: { m: true },
+    env: { E: "1" },
     results: { before: { success: true, message: "ok", data: [1] } },
     run: { id: "run-1", pipeline: "release", createdAt: "2026-01-01T00:00:00.000Z" },
     step: { id: "step", driver: "d" },

@@ -36,7 +36,11 @@ async function openPool(
   }
 }
 
-const requests = { log: async () => {}, exec: () => Promise.reject(new Error("no test runs a command")) }
+const requests = {
+  log: async () => {},
+  exec: () => Promise.reject(new Error("no test runs a command")),
+  defer: () => Promise.reject(new Error("no test defers anything")),
+}
 const context = { workspace: "/nowhere", input: {} } as unknown as Attempt &
   Parameters<DriverThread["run"]>[0]
 

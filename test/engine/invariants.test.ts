@@ -4,13 +4,15 @@ import { commitOf, takeIn } from "../../src/engine/apply.ts"
 import type { LocalAttempt } from "../../src/engine/decision.ts"
 import { ObservedRun } from "../../src/engine/observe.ts"
 import { plan } from "../../src/engine/plan.ts"
+import type { HeldLease } from "../../src/hosts/host-lease.ts"
 import type { DriverResult } from "../../src/model/driver.ts"
-import type { Pipeline, PipelineSource } from "../../src/model/pipeline.ts"
+import type { Pipeline } from "../../src/model/pipeline.ts"
+import type { PipelineSource } from "../../src/model/pipeline-source.ts"
 import { isEnded, type Run, type StepState } from "../../src/model/run.ts"
 import { activeRunKey, parseRunKey, runKey, stepsPrefix } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
-import type { Change, Lease, Store } from "../../src/store/store.ts"
-import { hashOf, pipelineOf, submit } from "../rig/belt.ts"
+import type { Change, Store } from "../../src/store/store.ts"
+import { hashOf, holdLease, pipelineOf, submit } from "../rig/belt.ts"
 
 /*
  * Hosts that plan and commit on what each of them happens to have seen, in an order that the generator picks: news
@@ -66,16 +68,16 @@ class SimulatedHost {
   readonly hostId: string
   readonly #store: Store
   readonly #world: World
-  #lease: Lease
+  #held: HeldLease
   #observed: ObservedRun
   readonly #local = new Map<string, LocalAttempt>()
   #position: number
 
-  constructor(hostId: string, world: World, lease: Lease) {
+  constructor(hostId: string, world: World, held: HeldLease) {
     this.hostId = hostId
     this.#world = world
     this.#store = world.store
-    this.#lease = lease
+    this.#held = held
     this.#observed = new ObservedRun(world.runId, { complete: true })
     this.#position = 0
   }
@@ -130,7 +132,7 @@ class SimulatedHost {
       }
     }
     if (transitions.length === 0) return effects.length > 0
-    const { guards, writes, taken } = commitOf(this.#observed, transitions, this.#lease)
+    const { guards, writes, taken } = commitOf(this.#observed, transitions, this.#held)
     const revision = await this.#store.commit(guards, writes)
     if (revision === undefined) {
       // As the engine does: what conflicted is read anew. Hearing everything is the same.
@@ -157,9 +159,9 @@ class SimulatedHost {
 
   /** Dies and comes back as a new host that knows only what it reads. */
   async die(): Promise<void> {
-    await this.#store.revoke(this.#lease)
+    await this.#store.revoke(this.#held.lease)
     await this.#world.settled()
-    this.#lease = await this.#store.grant(1_000_000)
+    this.#held = await holdLease(this.#store, this.hostId)
     this.#local.clear()
     this.#observed = new ObservedRun(this.#world.runId, { complete: true })
     this.#position = 0
@@ -275,8 +277,8 @@ describe("whatever the order of things", () => {
         const following = world.follow(stop.signal)
         await world.settled()
         const hosts = [
-          new SimulatedHost("a", world, await store.grant(1_000_000)),
-          new SimulatedHost("b", world, await store.grant(1_000_000)),
+          new SimulatedHost("a", world, await holdLease(store, "a")),
+          new SimulatedHost("b", world, await holdLease(store, "b")),
         ]
         for (const next of moves) await make(next, { hosts, store, runId, world })
         const run = await runToTheEnd(hosts, { store, runId, world })

@@ -1,5 +1,6 @@
 import type { Attempt } from "../../src/drivers/driver-host.ts"
-import type { Pipeline, PipelineSource } from "../../src/model/pipeline.ts"
+import type { Pipeline } from "../../src/model/pipeline.ts"
+import type { PipelineSource } from "../../src/model/pipeline-source.ts"
 import { pipelineOf } from "../rig/belt.ts"
 import type { Random } from "../rig/random.ts"
 import type { Course } from "../rig/simulated-drivers.ts"

@@ -53,10 +53,10 @@ describe("a file", () => {
     ].join("\n")
     expect(await faultsOf(text)).toEqual([
       'f.yaml:3:6: Expected one of "create", "update", "delete" (did you mean "create"?)',
-      'f.yaml:6:5: Unknown field "drivr" of a step; expected one of id, name, driver, with, needs, timeout, retry, effects (did you mean "driver"?)',
+      'f.yaml:6:5: Unknown field "drivr" of a step; expected one of id, name, driver, with, if, env, timeout, queueTimeout, retry, continueOnError, effects, needs, ensure (did you mean "driver"?)',
       'f.yaml:7:14: Expected a duration such as "500ms", "10m" or "1h30m"',
-      "f.yaml:8:24: Expected >=1, found 0",
-      'f.yaml:8:27: Unknown field "bakoff" of a retry; expected one of attempts, backoff (did you mean "backoff"?)',
+      "f.yaml:8:24: Expected a whole number from 1 to 100",
+      'f.yaml:8:27: Unknown field "bakoff" of a retry; expected one of attempts, backoff, maxBackoff, jitter, on (did you mean "backoff"?)',
       expect.stringMatching(/^f\.yaml:9:13: Expected a name/),
     ])
   })

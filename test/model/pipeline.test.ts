@@ -5,12 +5,12 @@ import {
   canonicalPipeline,
   isStepId,
   type Pipeline,
-  pipelineSourceSchema,
-  resolvePipeline,
   startsOn,
   stepsMax,
   timeoutMsDefault,
 } from "../../src/model/pipeline.ts"
+import { pipelineSourceSchema } from "../../src/model/pipeline-source.ts"
+import { resolvePipeline } from "../../src/model/resolve-pipeline.ts"
 
 const resolve = (source: object) => {
   const whole = { name: "p", resource: "app", ...source }

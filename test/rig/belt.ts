@@ -1,20 +1,19 @@
 import pino from "pino"
 import type { DriverHost } from "../../src/drivers/driver-host.ts"
 import { Engine, type EngineOptions } from "../../src/engine/engine.ts"
+import { type HeldLease, HostLease } from "../../src/hosts/host-lease.ts"
 import type { ResourceEvent } from "../../src/model/event.ts"
 import type { JsonObject } from "../../src/model/json.ts"
-import {
-  canonicalPipeline,
-  type Pipeline,
-  type PipelineSource,
-  resolvePipeline,
-} from "../../src/model/pipeline.ts"
+import { canonicalPipeline, type Pipeline } from "../../src/model/pipeline.ts"
+import type { PipelineSource } from "../../src/model/pipeline-source.ts"
+import { resolvePipeline } from "../../src/model/resolve-pipeline.ts"
 import type { Resource } from "../../src/model/resource.ts"
 import { type Claim, isEnded, type Run, type StepState } from "../../src/model/run.ts"
 import { type RunView, viewRun } from "../../src/model/run-view.ts"
 import {
   activeRunKey,
   claimKey,
+  hostLeaseKey,
   pipelineRevisionKey,
   resourceKey,
   runKey,
@@ -151,23 +150,51 @@ export async function stepIn(
   })
 }
 
+/** A lease that is not kept alive, with its fence, as a host of this name would hold it. */
+export async function holdLease(store: Store, hostId: string): Promise<HeldLease> {
+  const lease = await store.grant(1_000_000)
+  const key = hostLeaseKey(hostId)
+  const modRevision = await store.commit([], [{ type: "put", key, value: "", lease }])
+  if (modRevision === undefined) throw new Error("a commit without guards holds")
+  return { lease, fence: { key, modRevision } }
+}
+
+/** An engine with a lease of its own, which it gives back when it has stopped. */
+class LeasedEngine extends Engine {
+  readonly #lease: HostLease
+
+  constructor(options: EngineOptions) {
+    super(options)
+    this.#lease = options.lease
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]()
+    // With the store away it ends by itself.
+    await this.#lease[Symbol.asyncDispose]().catch(() => {})
+  }
+}
+
+export interface EngineRigOptions extends Partial<Omit<EngineOptions, "lease">> {
+  readonly hostId?: string
+  readonly leaseTtlMs?: number
+}
+
 /** A running engine on this store, with a host id of its own. */
 export async function startEngine(
   store: Store,
   drivers: DriverHost,
-  options: Partial<EngineOptions> = {},
+  {
+    hostId = Bun.randomUUIDv7(),
+    leaseTtlMs = 10_000,
+    log = pino({ level: process.env["TEST_LOG"] ?? "silent" }),
+    ...options
+  }: EngineRigOptions = {},
 ): Promise<Engine> {
-  const hostId = options.hostId ?? Bun.randomUUIDv7()
-  const engine = new Engine({
+  const lease = new HostLease({
     store,
-    drivers,
-    appendLog: async () => {},
     hostId,
-    labels: {},
-    leaseTtlMs: 10_000,
-    graceMs: 100,
-    attemptsMax: 64,
-    workspaceOf: (runId) => `/nowhere/${runId}`,
+    ttlMs: leaseTtlMs,
     describe: () => ({
       hostId,
       version: "test",
@@ -177,9 +204,21 @@ export async function startEngine(
       drivers: drivers.list(),
       driverFaults: [],
     }),
-    log: pino({ level: process.env["TEST_LOG"] ?? "silent" }),
+    onError: (message, cause) => log.error({ err: cause }, message),
+  })
+  const engine = new LeasedEngine({
+    store,
+    drivers,
+    lease,
+    appendLog: async () => {},
+    labels: {},
+    graceMs: 100,
+    attemptsMax: 64,
+    workspaceOf: (runId) => `/nowhere/${runId}`,
+    log,
     ...options,
   })
+  await lease.start()
   await engine.start()
   return engine
 }

@@ -27,5 +27,7 @@ export const shopAttempt = {
   input: {},
   metadata: {},
   results: {},
+  env: {},
+  defer: () => Promise.reject(new Error("nothing is deferred here")),
   graceMs: 5_000,
 } as const satisfies Partial<Attempt>
