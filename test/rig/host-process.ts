@@ -8,6 +8,7 @@ export interface ShownRun {
   readonly runId: string
   readonly status: string
   readonly message?: string
+  readonly durationMs?: number
   readonly pipeline?: { readonly name: string; readonly hash: string }
   readonly drivers?: Readonly<Record<string, string>>
   readonly steps: readonly {
