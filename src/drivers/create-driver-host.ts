@@ -7,11 +7,13 @@ import { type Catalogue, createCatalogue } from "./catalogue.ts"
 import { type Attempt, AttemptAbort, type DriverHost, type KeptDrivers } from "./driver-host.ts"
 import { createDriverLoader } from "./driver-loader.ts"
 import { type DriverWatch, watchDrivers } from "./driver-watch.ts"
+import { endOrphans } from "./end-processes.ts"
 import { type KeptContent, keptContent } from "./kept-content.ts"
 import { failure } from "./result.ts"
 import { createDriverRunners, type DriverRunners } from "./runners.ts"
 import { writeSdkTypes } from "./sdk-types.ts"
 import { type Shipped, type ShippedDriver, shippedDrivers, workerEntry } from "./shipped.ts"
+import { childrenGraceMs } from "./thread.ts"
 
 /** Where the host of drivers says what nobody asked for. A pino logger is one. */
 export interface DriverHostLog {
@@ -24,6 +26,8 @@ export function createDriverHost(options: {
   /** The data folder; bundles go below it, and child processes are marked with it. */
   readonly data: string
   readonly log?: DriverHostLog
+  /** How much memory the heap of a worker may hold. Default no limit. */
+  readonly workerBytesMax?: number
 }): DriverHost & KeptDrivers {
   return new FolderDriverHost(options)
 }
@@ -32,7 +36,7 @@ class FolderDriverHost implements DriverHost, KeptDrivers {
   readonly #folder: string
   readonly #data: string
   readonly #log: DriverHostLog | undefined
-  readonly #runners: DriverRunners = createDriverRunners({ entry: workerEntry })
+  readonly #runners: DriverRunners
   readonly #kept: KeptContent
   readonly #listeners: (() => void)[] = []
   /** Attempts under way, each with the hash of its driver. */
@@ -46,7 +50,16 @@ class FolderDriverHost implements DriverHost, KeptDrivers {
   #scanAgain = false
   #disposed = false
 
-  constructor({ folder, data, log }: Parameters<typeof createDriverHost>[0]) {
+  constructor({ folder, data, log, workerBytesMax }: Parameters<typeof createDriverHost>[0]) {
+    this.#runners = createDriverRunners({
+      entry: workerEntry,
+      data,
+      heapBytesMax: workerBytesMax ?? Number.MAX_SAFE_INTEGER,
+      onHeap: (hash, message) => {
+        const driver = this.list().find((known) => known.hash === hash)?.name ?? hash
+        this.#log?.error({ driver }, message)
+      },
+    })
     this.#folder = folder
     this.#data = data
     this.#kept = keptContent({ folder: join(data, "drivers"), runners: this.#runners })
@@ -106,6 +119,8 @@ class FolderDriverHost implements DriverHost, KeptDrivers {
     for (const run of runs) run.abort(new AttemptAbort("shutdown", "The host is stopping"), 0)
     await Promise.all(runs.map(({ result }) => result))
     this.#runners[Symbol.dispose]()
+    // What drivers have started by themselves ends with their workers.
+    await endOrphans(this.#data, { graceMs: childrenGraceMs })
   }
 
   #createCatalogue({ sdk, drivers }: Shipped): Catalogue {

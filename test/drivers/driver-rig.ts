@@ -35,11 +35,14 @@ export interface DriverRig extends AsyncDisposable {
 }
 
 /** A started driver host whose folder holds these files. Every attempt has a workspace and a token of its own. */
-export async function openDrivers(files: Readonly<Record<string, string>> = {}): Promise<DriverRig> {
+export async function openDrivers(
+  files: Readonly<Record<string, string>> = {},
+  options: Pick<Parameters<typeof createDriverHost>[0], "log" | "workerBytesMax"> = {},
+): Promise<DriverRig> {
   const temp = await tempFolder()
   const folder = join(temp.path, "drivers")
   const data = join(temp.path, "data")
-  const host = createDriverHost({ folder, data })
+  const host = createDriverHost({ folder, data, ...options })
   let attempts = 0
 
   async function write(file: string, text: string, mode = file.includes(".") ? 0o644 : 0o755): Promise<void> {
@@ -65,6 +68,8 @@ export async function openDrivers(files: Readonly<Record<string, string>> = {}):
     const result = host.run({
       driver: { name: driver, hash: overrides.driver?.hash ?? hashOf(driver) },
       ...shopAttempt,
+      // Its processes are found by it, and other tests may run at this moment.
+      runId: `run-${Bun.randomUUIDv7()}`,
       token,
       log: async (batch) => {
         for (const line of batch) lines.push(line)
