@@ -1,5 +1,5 @@
 import * as v from "valibot"
-import { checkExpressions } from "../model/expression.ts"
+import { checkExpressions } from "../model/expression-check.ts"
 import type { Fault } from "../model/fault.ts"
 import { isJsonObject, type Json } from "../model/json.ts"
 import { compileSchema } from "../model/json-schema.ts"
@@ -210,7 +210,10 @@ function expressionFaults(steps: Json): PathFault[] {
   return steps.flatMap((step: Json, index) => {
     const input = isJsonObject(step) ? step["with"] : undefined
     if (!isJsonObject(input)) return []
-    return checkExpressions(input).map((fault) => ({ ...fault, path: `/steps/${index}/with${fault.path}` }))
+    return checkExpressions(input).map(({ at: _, ...fault }) => ({
+      ...fault,
+      path: `/steps/${index}/with${fault.path}`,
+    }))
   })
 }
 

@@ -1,22 +1,33 @@
-import { TypeError as CelTypeError, Environment, EvaluationError, ParseError } from "@marcbachmann/cel-js"
+import { type ASTNode, TypeError as CelTypeError, EvaluationError, ParseError } from "@marcbachmann/cel-js"
+import { checkedEnvironment } from "./expression-environment.ts"
+import { faultOfCel } from "./expression-fault.ts"
+import { type MeteredProgram, meter } from "./expression-metered.ts"
 import { parseTemplate, type TemplatePart } from "./expression-template.ts"
 import type { Fault } from "./fault.ts"
-import { nearestName } from "./nearest.ts"
-
-/** The names an expression may begin with. */
-export const expressionRoots = ["resource", "metadata", "results", "steps", "run", "event"] as const
 
 /** An expression ready to run. `run` throws what CEL throws. */
 export interface ExpressionProgram {
   readonly type: "program"
   readonly expression: string
-  readonly run: (scope: Record<string, unknown>) => unknown
+  /** Where the expression begins in the text it stands in. */
+  readonly start: number
+  readonly tree: ASTNode
+  /** CEL's name for the type of its value, `dyn` where that cannot be told before. */
+  readonly valueType: string
+  readonly run: MeteredProgram
+}
+/** An expression that cannot run. `at` is where in its text the fault is. */
+export interface InvalidExpression {
+  readonly type: "invalid"
+  readonly expression: string
+  readonly fault: Fault
+  readonly at: number
 }
 /** A part of a text, its expression compiled, or what is wrong with it. */
 export type CompiledPart =
   | { readonly type: "text"; readonly text: string }
   | ExpressionProgram
-  | { readonly type: "invalid"; readonly expression: string; readonly fault: Fault }
+  | InvalidExpression
 
 /** How many texts stay compiled: more than the steps of a busy host, and a few megabytes at the most. */
 const compiledMax = 1_000
@@ -24,14 +35,28 @@ const compiledTexts = new Map<string, readonly CompiledPart[]>()
 
 /** The parts of a text in order. The most recent ones stay compiled. Never throws. */
 export function compileText(text: string): readonly CompiledPart[] {
-  const known = compiledTexts.get(text)
+  return remembered(text, () => parseTemplate(text).map(compilePart))
+}
+
+/** A condition: CEL as it is, or inside one `${{ }}`. Remembered as texts are. Never throws. */
+export function compileCondition(source: string): ExpressionProgram | InvalidExpression {
+  const [part, ...more] = source.includes("${{")
+    ? compileText(source)
+    : remembered(`\${{ ${source} }}`, () => [compileExpression(source.trim(), source.search(/\S|$/))])
+  if (part !== undefined && part.type !== "text" && more.length === 0) return part
+  const message = `Expected one CEL expression, found "${source}" with text around it`
+  return { type: "invalid", expression: source, fault: { message }, at: 0 }
+}
+
+function remembered(key: string, compile: () => readonly CompiledPart[]): readonly CompiledPart[] {
+  const known = compiledTexts.get(key)
   if (known !== undefined) return known
-  const parts = parseTemplate(text).map(compilePart)
+  const parts = compile()
   if (compiledTexts.size >= compiledMax) {
     const oldest = compiledTexts.keys().next()
     if (!oldest.done) compiledTexts.delete(oldest.value)
   }
-  compiledTexts.set(text, parts)
+  compiledTexts.set(key, parts)
   return parts
 }
 
@@ -39,44 +64,40 @@ function compilePart(part: TemplatePart): CompiledPart {
   switch (part.type) {
     case "text":
       return part
-    case "unterminated":
-      return invalid(part.expression, `Expected "}}" at the end of the expression "${part.expression}"`)
+    case "unterminated": {
+      const message = `Expected "}}" at the end of the expression "${part.expression}"`
+      return { type: "invalid", expression: part.expression, fault: { message }, at: part.start }
+    }
     case "expression":
-      return compileExpression(part.expression)
+      return compileExpression(part.expression, part.start)
     default:
       part satisfies never
       throw new Error("A template's part is text or an expression")
   }
 }
 
-function compileExpression(expression: string): CompiledPart {
-  if (expression === "") return invalid(expression, "Expected a CEL expression between the braces")
+function compileExpression(expression: string, start: number): ExpressionProgram | InvalidExpression {
+  if (expression === "") {
+    return {
+      type: "invalid",
+      expression,
+      fault: { message: "Expected a CEL expression, found nothing" },
+      at: start,
+    }
+  }
   try {
-    const program = environment.parse(expression)
-    const { error } = program.check()
-    if (error !== undefined) return invalidByCheck(expression, error)
-    return { type: "program", expression, run: (scope) => program(scope) }
+    const program = checkedEnvironment.parse(expression)
+    const { type = "dyn", error } = program.check()
+    if (error !== undefined) throw error
+    return { type: "program", expression, start, tree: program.ast, valueType: type, run: meter(program.ast) }
   } catch (thrown) {
-    if (!(thrown instanceof Error)) throw thrown
-    return invalid(expression, `The expression "${expression}" is not CEL: ${summaryOf(thrown)}`)
-  }
-}
-
-function invalidByCheck(expression: string, error: ParseError | CelTypeError): CompiledPart {
-  const unknown = error.code === "unknown_variable" ? error.node?.args : undefined
-  if (typeof unknown !== "string") {
-    return invalid(expression, `The expression "${expression}" cannot be evaluated: ${summaryOf(error)}`)
-  }
-  const nearest = nearestName(unknown, expressionRoots)
-  const message = `The expression "${expression}" uses the unknown name "${unknown}"; expected one of ${expressionRoots.join(", ")}`
-  return invalid(expression, message, nearest)
-}
-
-function invalid(expression: string, message: string, nearest?: string): CompiledPart {
-  return {
-    type: "invalid",
-    expression,
-    fault: { message, ...(nearest === undefined ? {} : { nearest }) },
+    if (!(thrown instanceof ParseError || thrown instanceof CelTypeError)) throw thrown
+    return {
+      type: "invalid",
+      expression,
+      fault: faultOfCel(expression, thrown),
+      at: start + (thrown.range?.start ?? 0),
+    }
   }
 }
 
@@ -85,25 +106,4 @@ export function summaryOf(error: Error): string {
   const known =
     error instanceof ParseError || error instanceof EvaluationError || error instanceof CelTypeError
   return known ? error.summary : error.message
-}
-
-const environment = makeEnvironment()
-
-function makeEnvironment(): Environment {
-  const made = new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })
-  for (const root of expressionRoots) made.registerVariable(root, "dyn")
-  const operators = {
-    "+": (a: number, b: number) => a + b,
-    "-": (a: number, b: number) => a - b,
-    "*": (a: number, b: number) => a * b,
-    "/": (a: number, b: number) => a / b,
-    "%": (a: number, b: number) => a % b,
-  }
-  for (const [sign, apply] of Object.entries(operators)) {
-    const mixed = (a: number | bigint, b: number | bigint) => apply(Number(a), Number(b))
-    made.registerOperator(`int ${sign} double`, mixed)
-    made.registerOperator(`double ${sign} int`, mixed)
-  }
-  made.registerOperator("double % double", operators["%"])
-  return made
 }

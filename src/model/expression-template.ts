@@ -1,8 +1,9 @@
 /** A text cut at its expressions: what stands between `${{` and `}}` is CEL, the rest is text as it is. */
 export type TemplatePart =
   | { readonly type: "text"; readonly text: string }
-  | { readonly type: "expression"; readonly expression: string }
-  | { readonly type: "unterminated"; readonly expression: string }
+  /** `start` is where the expression begins in the text. */
+  | { readonly type: "expression"; readonly expression: string; readonly start: number }
+  | { readonly type: "unterminated"; readonly expression: string; readonly start: number }
 
 /**
  * Cuts a text into its parts, in order. `}}` inside a CEL string or map does not end an expression, so that
@@ -16,8 +17,10 @@ export function parseTemplate(text: string): readonly TemplatePart[] {
     if (open !== at) parts.push({ type: "text", text: text.slice(at, open === -1 ? text.length : open) })
     if (open === -1) break
     const close = findClose(text, open + 3)
-    const expression = text.slice(open + 3, close ?? text.length).trim()
-    parts.push({ type: close === undefined ? "unterminated" : "expression", expression })
+    const inner = text.slice(open + 3, close ?? text.length)
+    const expression = inner.trim()
+    const start = open + 3 + (inner.length - inner.trimStart().length)
+    parts.push({ type: close === undefined ? "unterminated" : "expression", expression, start })
     at = close === undefined ? text.length : close + 2
   }
   return parts

@@ -1,34 +1,54 @@
 import type { DriverResult } from "./driver.ts"
 import type { ResourceEvent } from "./event.ts"
-import { compileText, type ExpressionProgram, type expressionRoots, summaryOf } from "./expression-program.ts"
-import type { Fault } from "./fault.ts"
+import { ExpressionBudget } from "./expression-budget.ts"
+import type { ExpressionRoot } from "./expression-environment.ts"
+import type { ExpressionStatus } from "./expression-metered.ts"
+import {
+  compileCondition,
+  compileText,
+  type ExpressionProgram,
+  type InvalidExpression,
+  summaryOf,
+} from "./expression-program.ts"
+import { readsOfProgram } from "./expression-reads.ts"
+import { textOf, toJson } from "./expression-value.ts"
 import { isJsonObject, type Json, type JsonObject } from "./json.ts"
 import { escapePointer } from "./json-pointer.ts"
 import type { Resource } from "./resource.ts"
 import type { StepStatus } from "./run.ts"
 
 /*
- * `${{ <CEL> }}` inside any string of a step's `with`. A string that is one expression and nothing else becomes the
- * expression's value, whatever its type; elsewhere the value is written into the text. Keys are never evaluated.
- * Numbers of JSON are CEL doubles; arithmetic between them and CEL ints is allowed here, as people expect of `n + 1`.
+ * `${{ <CEL> }}` inside any string of what a step or a pipeline says. A string that is one expression and nothing else
+ * becomes the expression's value, whatever its type; elsewhere the value is written into the text. Keys are never
+ * evaluated. Numbers of JSON are CEL doubles; arithmetic between them and CEL ints is allowed here, as people expect of
+ * `n + 1`. What an evaluation may cost is bounded, so that it cannot hold up the host.
  */
 
-/** What an expression sees, by the names it begins with. */
-export interface ExpressionScope extends Record<(typeof expressionRoots)[number], unknown> {
-  readonly resource: Resource
+/** What an expression sees, by the names it begins with. What is absent is empty. */
+export interface ExpressionScope extends Partial<Record<ExpressionRoot, unknown>> {
+  readonly resource?: Resource
   /** The pipeline's metadata, as drivers get it; empty without a pipeline. The resource's own is `resource.metadata`. */
-  readonly metadata: JsonObject
+  readonly metadata?: JsonObject
   /** Results of earlier steps by step id. */
-  readonly results: { readonly [stepId: string]: DriverResult }
-  /** The same with each step's status. */
-  readonly steps: { readonly [stepId: string]: Partial<DriverResult> & { readonly status: StepStatus } }
-  readonly run: { readonly id: string; readonly pipeline?: string; readonly createdAt: string }
-  readonly event: ResourceEvent
+  readonly results?: { readonly [stepId: string]: DriverResult }
+  /** How the steps upstream ended, by step id. */
+  readonly steps?: { readonly [stepId: string]: StepInScope }
+  readonly run?: { readonly id: string; readonly pipeline?: string; readonly createdAt: string }
+  readonly event?: ResourceEvent
+  /** The host's variables that it lets through, with the pipeline's and the step's own over them. */
+  readonly env?: JsonObject
+  /** What `success()` and `failure()` answer; absent where they have no meaning. */
+  readonly status?: ExpressionStatus
+}
+
+/** A step as expressions see it. One that has not run has no result. */
+export interface StepInScope extends Partial<DriverResult> {
+  readonly status: StepStatus
 }
 
 /** An expression that gave no value. Its message is a whole sentence for the step's failure. */
 export class ExpressionError extends Error {
-  /** Where in the step's `with`, as a JSON Pointer. */
+  /** Where in the value that was evaluated, as a JSON Pointer. */
   readonly path: string
   /** What stands between `${{` and `}}`. */
   readonly expression: string
@@ -48,121 +68,85 @@ export function hasExpressions(value: Json): boolean {
   return isJsonObject(value) && Object.values(value).some(hasExpressions)
 }
 
+/** What evaluating is about: the values, what it may cost, and how messages call the whole. */
+interface Evaluation {
+  readonly scope: ExpressionScope
+  readonly budget: ExpressionBudget
+  readonly of: string
+}
+
 /**
- * Everything wrong with the expressions in a value that can be told without running them: syntax, unknown names and
- * functions. Paths are JSON Pointers into the value.
+ * The value with every expression in it replaced by its value in `scope`. Returns the same value when it holds none.
+ * Throws {@link ExpressionError} for the first expression that does not evaluate, or not to a JSON value, or that takes
+ * too long together with those before it. `of` is what messages call the whole.
  */
-export function checkExpressions(value: Json): (Fault & { readonly path: string })[] {
-  const faults: (Fault & { readonly path: string })[] = []
-  visitStrings(value, "", (text, path) => {
-    for (const part of compileText(text)) if (part.type === "invalid") faults.push({ ...part.fault, path })
+export function evaluateExpressions(value: JsonObject, scope: ExpressionScope, of?: string): JsonObject
+export function evaluateExpressions(value: Json, scope: ExpressionScope, of?: string): Json
+export function evaluateExpressions(value: Json, scope: ExpressionScope, of = "the input"): Json {
+  if (!hasExpressions(value)) return value
+  return evaluate(value, "", { scope, budget: new ExpressionBudget(), of })
+}
+
+/**
+ * Is a condition true in `scope`? The source is CEL, as it is or inside one `${{ }}`. Throws {@link ExpressionError} when
+ * it has no value, or one that is neither true nor false. Says nothing of what a condition without a status function
+ * means beside it: see {@link usesStatus}.
+ */
+export function evaluateCondition(source: string, scope: ExpressionScope): boolean {
+  const compiled = compileCondition(source)
+  const value = runPart(compiled, "", { scope, budget: new ExpressionBudget(), of: "the condition" })
+  if (typeof value === "boolean") return value
+  const found = JSON.stringify(value)
+  const shown = found.length > 60 ? `${found.slice(0, 60)}…` : found
+  throw new ExpressionError(`The condition "${compiled.expression}" is neither true nor false but ${shown}`, {
+    path: "",
+    expression: compiled.expression,
   })
-  return faults
 }
 
-/**
- * The input with every expression replaced by its value in `scope`. Returns the same object when it holds none.
- * Throws {@link ExpressionError} for the first expression that does not evaluate, or not to a JSON value.
- */
-export function evaluateExpressions(input: JsonObject, scope: ExpressionScope): JsonObject {
-  return hasExpressions(input) ? (evaluate(input, "", scope) as JsonObject) : input
-}
-
-function evaluate(value: Json, path: string, scope: ExpressionScope): Json {
-  if (typeof value === "string") return value.includes("${{") ? evaluateText(value, path, scope) : value
-  if (Array.isArray(value)) return value.map((item: Json, index) => evaluate(item, `${path}/${index}`, scope))
+function evaluate(value: Json, path: string, evaluation: Evaluation): Json {
+  if (typeof value === "string") return value.includes("${{") ? evaluateText(value, path, evaluation) : value
+  if (Array.isArray(value)) {
+    return value.map((item: Json, index) => evaluate(item, `${path}/${index}`, evaluation))
+  }
   if (!isJsonObject(value)) return value
   return Object.fromEntries(
     Object.entries(value).map(([key, field]) => [
       key,
-      evaluate(field, `${path}/${escapePointer(key)}`, scope),
+      evaluate(field, `${path}/${escapePointer(key)}`, evaluation),
     ]),
   )
 }
 
-function evaluateText(text: string, path: string, scope: ExpressionScope): Json {
-  const values = compileText(text).map((part): Json => {
-    switch (part.type) {
-      case "text":
-        return part.text
-      case "program":
-        return runProgram(part, path, scope)
-      case "invalid":
-        throw new ExpressionError(`${part.fault.message}, in ${path} of the input`, {
-          path,
-          expression: part.expression,
-        })
-      default:
-        part satisfies never
-        throw new Error("A compiled part is text, a program or invalid")
-    }
-  })
+function evaluateText(text: string, path: string, evaluation: Evaluation): Json {
+  const values = compileText(text).map((part) =>
+    part.type === "text" ? part.text : runPart(part, path, evaluation),
+  )
   return values.length === 1 ? (values[0] as Json) : values.map(textOf).join("")
 }
 
-function runProgram(program: ExpressionProgram, path: string, scope: ExpressionScope): Json {
+function runPart(part: ExpressionProgram | InvalidExpression, path: string, evaluation: Evaluation): Json {
+  const { expression } = part
+  const where = path === "" ? "" : `, in ${path} of ${evaluation.of}`
+  if (part.type === "invalid")
+    throw new ExpressionError(`${part.fault.message}${where}`, { path, expression })
   try {
-    return toJson(program.run({ ...scope }))
+    return runProgram(part, evaluation)
   } catch (thrown) {
     const why = thrown instanceof Error ? summaryOf(thrown) : String(thrown)
-    const place = path === "" ? "" : `, in ${path} of the input`
-    throw new ExpressionError(`The expression "${program.expression}" has no value: ${why}${place}`, {
-      path,
-      expression: program.expression,
-      cause: thrown,
-    })
+    const message = `The expression "${expression}" has no value: ${why}${where}`
+    throw new ExpressionError(message, { path, expression, cause: thrown })
   }
 }
 
-/** How a value stands inside a longer text: a string as it is, null as nothing, the rest as JSON. */
-function textOf(value: Json): string {
-  if (value === null) return ""
-  return typeof value === "string" ? value : JSON.stringify(value)
-}
-
-function toJson(value: unknown): Json {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return value
-    case "number":
-      if (!Number.isFinite(value)) throw new Error(`${value} is not a JSON number`)
-      return value
-    case "bigint":
-      if (!Number.isSafeInteger(Number(value))) throw new Error(`${value} is too large for a JSON number`)
-      return Number(value)
-    case "object":
-      if (value === null) return null
-      if (Array.isArray(value)) return value.map(toJson)
-      if (value instanceof Date) return value.toISOString()
-      if (value instanceof Map) return mapToJson(value.entries())
-      if (isPlain(value)) return mapToJson(Object.entries(value))
-      // The library has its class for CEL's unsigned numbers, and does not export it.
-      if (value.constructor.name === "UnsignedInt") return toJson(value.valueOf())
-      throw new Error(`its value is not a JSON value but a ${value.constructor.name}`)
-    default:
-      throw new Error("its value is not a JSON value")
-  }
-}
-
-function mapToJson(entries: Iterable<[unknown, unknown]>): JsonObject {
-  return Object.fromEntries(
-    [...entries].flatMap(([key, field]) => (field === undefined ? [] : [[String(key), toJson(field)]])),
+function runProgram(program: ExpressionProgram, { scope, budget }: Evaluation): Json {
+  const { status, ...names } = scope
+  const [call] = readsOfProgram(program).statusCalls.filter(({ name }) => name !== "always")
+  if (status === undefined && call !== undefined) throw new Error(`${call.name}() has no value here`)
+  const { resource = {}, metadata = {}, results = {}, steps = {}, run = {}, event = "", env = {} } = names
+  const value = program.run(
+    { resource, metadata, results, steps, run, event, env },
+    { budget, ...(status === undefined ? {} : { status }) },
   )
-}
-
-function isPlain(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
-function visitStrings(value: Json, path: string, visit: (text: string, path: string) => void): void {
-  if (typeof value === "string") {
-    if (value.includes("${{")) visit(value, path)
-  } else if (Array.isArray(value)) {
-    for (const [index, item] of value.entries()) visitStrings(item as Json, `${path}/${index}`, visit)
-  } else if (isJsonObject(value)) {
-    for (const [key, field] of Object.entries(value))
-      visitStrings(field, `${path}/${escapePointer(key)}`, visit)
-  }
+  return toJson(value, budget)
 }

@@ -151,7 +151,7 @@ describe("a fault", () => {
     [
       "an expression",
       withStep(`driver: x\n    with: { run: ["\${{ resourc.x }}"] }`),
-      'f.yaml:5:19: The expression "resourc.x" uses the unknown name "resourc"; expected one of resource, metadata, results, steps, run, event (did you mean "resource"?)',
+      'f.yaml:5:19: The expression "resourc.x" uses the unknown name "resourc"; expected one of resource, metadata, results, steps, run, event, env (did you mean "resource"?)',
     ],
     [
       "a definition's field",

@@ -1,34 +1,11 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import {
-  checkExpressions,
-  ExpressionError,
-  type ExpressionScope,
-  evaluateExpressions,
-  hasExpressions,
-} from "../../src/model/expression.ts"
+import { ExpressionError, evaluateExpressions, hasExpressions } from "../../src/model/expression.ts"
+import { checkExpressions } from "../../src/model/expression-check.ts"
 import { parseTemplate } from "../../src/model/expression-template.ts"
 import type { Json } from "../../src/model/json.ts"
+import { cel, scope } from "./expression-scope.ts"
 
-const scope: ExpressionScope = {
-  resource: {
-    id: "1",
-    name: "shop",
-    resource: "app",
-    version: 2,
-    metadata: {},
-    spec: { n: 3, half: 0.5, list: [1, 2, 3], text: "it's", nothing: null, deep: { a: true } },
-    createdAt: "2026-01-01T00:00:00.000Z",
-    updatedAt: "2026-01-01T00:00:00.000Z",
-  },
-  metadata: { registry: "registry.local" },
-  results: { "build-1": { success: true, message: "built", data: { image: "i:1" } } },
-  steps: { "build-1": { status: "succeeded", success: true, message: "built" } },
-  run: { id: "r1", pipeline: "release", createdAt: "2026-01-01T00:00:00.000Z" },
-  event: "create",
-}
-
-const cel = (expression: string) => `\${{ ${expression} }}`
 const answerTo = (text: string): Json | undefined => evaluateExpressions({ x: text }, scope)["x"]
 
 describe("an expression", () => {
@@ -50,6 +27,19 @@ describe("an expression", () => {
     ["metadata.registry + '/' + run.pipeline", "registry.local/release"],
     ["{'a': {'b': 1u}}", { a: { b: 1 } }],
     ["timestamp('2026-01-01T00:00:00Z')", "2026-01-01T00:00:00.000Z"],
+    ["env.CI", "true"],
+    ["steps.late.status", "skipped"],
+    ["json(resource.spec.deep)", '{"a":true}'],
+    ["json('a') + json(1)", '"a"1'],
+    ["always()", true],
+    ["resource.spec.n - (2 - 1)", 2],
+    ["size(resource.spec.list) == resource.spec.n", true],
+    ["2 in resource.spec.list && !(5 in resource.spec.list)", true],
+    ["'a,b'.split(',').map(part, part + '!').join('/')", "a!/b!"],
+    ["[].join()", ""],
+    ["'v1.2'.matches('^v[0-9.]+$')", true],
+    ["cel.bind(half, resource.spec.half, half + half)", 1],
+    ["resource.spec.list.exists(item, item / 0 > 1 || item == 3)", true],
   ])("alone in a string keeps its value's type: %s", (expression, value) => {
     expect(answerTo(cel(expression))).toEqual(value)
     expect(checkExpressions({ x: cel(expression) })).toEqual([])
@@ -79,7 +69,7 @@ describe("an expression", () => {
     [cel("resourc.x"), 'uses the unknown name "resourc"', "resource"],
     [cel("zzz"), 'uses the unknown name "zzz"', undefined],
     [cel("1 +"), "is not CEL", undefined],
-    [cel("nofunction(1)"), "cannot be evaluated", undefined],
+    [cel("nofunction(1)"), 'calls the unknown function "nofunction"', undefined],
     [cel("1 == 'a'"), "cannot be evaluated", undefined],
     [cel(""), "Expected a CEL expression", undefined],
     [`\${{ 1 + 1`, 'Expected "}}"', undefined],
