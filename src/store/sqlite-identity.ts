@@ -16,7 +16,7 @@ export function refuseVanished(file: string): void {
   if (knownId(file) === undefined) return
   const found = statSync(file, { throwIfNoEntry: false })
   if (found !== undefined && found.size > 0) return
-  throw refusal(file, found === undefined ? "is gone" : "is empty")
+  throw refusal(file, { fault: found === undefined ? "is gone" : "is empty", otherwise: "begin anew" })
 }
 
 /**
@@ -26,7 +26,10 @@ export function refuseVanished(file: string): void {
 export function settleIdentity(db: Database, file: string): { readonly writeDown: () => void } {
   const known = knownId(file)
   let id = db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0
-  if (known !== undefined && known !== id) throw refusal(file, "is another store than the one that was here")
+  if (known !== undefined && known !== id) {
+    const fault = "is another store than the one that was here"
+    throw refusal(file, { fault, otherwise: "go on with this one" })
+  }
   if (id === 0) {
     id = randomInt(1, 2 ** 31)
     db.run(`PRAGMA user_version = ${id}`)
@@ -50,9 +53,12 @@ export function refuseTruncated(db: Database, file: string): void {
   throw new ConveyorError("STORE_CORRUPT", message)
 }
 
-function refusal(file: string, what: string): ConveyorError {
-  const mend = `Put it back, or delete ${basename(idFile(file))} beside it to go on with what is there`
-  return new ConveyorError("STORE_CORRUPT", `${file} ${what}. ${mend}`)
+function refusal(
+  file: string,
+  { fault, otherwise }: { readonly fault: string; readonly otherwise: string },
+): ConveyorError {
+  const mend = `Put it back, or delete ${basename(idFile(file))} beside it to ${otherwise}`
+  return new ConveyorError("STORE_CORRUPT", `${file} ${fault}. ${mend}`)
 }
 
 function knownId(file: string): number | undefined {
@@ -82,10 +88,14 @@ export class FileSight {
   /** A sentence on what is wrong, or undefined. The file only ever grows. */
   look(): string | undefined {
     const found = statSync(this.#file, { throwIfNoEntry: false })
-    if (found === undefined || found.ino !== this.#inode || found.dev !== this.#device)
-      return `${this.#file} was ${found === undefined ? "deleted" : "replaced"} while it was open: nothing is written until it is put back`
-    if (found.size < this.#size)
-      return `${this.#file} was truncated while it was open: nothing is written to it any more. Put back a copy of it and start again`
+    if (found === undefined || found.ino !== this.#inode || found.dev !== this.#device) {
+      const what = found === undefined ? "deleted" : "replaced"
+      return `${this.#file} was ${what} while it was open: nothing is written until it is put back`
+    }
+    if (found.size < this.#size) {
+      const mend = "nothing is written any more. Put back a copy of it and start again"
+      return `${this.#file} was truncated while it was open: ${mend}`
+    }
     this.#size = found.size
     return undefined
   }

@@ -1,0 +1,27 @@
+import { expect, test } from "bun:test"
+import { join } from "node:path"
+
+const root = join(import.meta.dir, "../..")
+
+/** What docs/faults.md says is shown where: `file`: "title", with "…" for what differs from case to case. */
+async function claims() {
+  const text = await Bun.file(join(root, "docs/faults.md")).text()
+  return [...text.matchAll(/`(test\/[^`]+\.ts)`: "([^"]+)"/g)].map(([, file = "", title = ""]) => ({
+    file,
+    title,
+  }))
+}
+
+test("every test that docs/faults.md names is there, under that title", async () => {
+  const all = await claims()
+  expect(all.length).toBeGreaterThan(10)
+  const missing = []
+  for (const { file, title } of all) {
+    const source = await Bun.file(join(root, file))
+      .text()
+      .catch(() => "")
+    const parts = title.split("…").map((part) => part.trim())
+    if (!parts.every((part) => source.includes(part))) missing.push(`${file}: ${title}`)
+  }
+  expect(missing).toEqual([])
+})
