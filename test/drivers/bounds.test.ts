@@ -104,7 +104,7 @@ test.each([["node"], ["bun"]])(
 )
 
 test("a driver that logs without end and without waiting is held up until its lines are durable", async () => {
-  const lines = 300_000
+  const lines = 100_000
   await using drivers = await openDrivers({
     "chatty.js": `export default { reconcile(ctx) { for (let n = 0; n < ${lines}; n++) ctx.log("line " + n) } }`,
   })
@@ -127,5 +127,5 @@ test("a driver that logs without end and without waiting is held up until its li
   expect(before.seen).toBeLessThanOrEqual(10_001)
   gate.resolve()
   expect((await attempt.result).success).toBe(true)
-  expect({ taken, isInOrder }).toEqual({ taken: lines, isInOrder: true })
+  expect({ taken, isInOrder }).toEqual({ taken: lines, isInOrder: true }, 60_000)
 })

@@ -11,6 +11,7 @@ export default defineDriver({
 })`,
   })
   const attempt = drivers.attempt("d", {
+    runId: "run-1",
     attempt: 2,
     event: "update",
     input: { a: 1 },
@@ -59,7 +60,7 @@ ${exports}`,
     createdAt: "2026-01-01T00:00:00.000Z",
     updatedAt: "2026-01-01T00:00:00.000Z",
   }
-  const attempt = drivers.attempt("old", { resource })
+  const attempt = drivers.attempt("old", { resource, runId: "run-1" })
   expect(await attempt.result).toEqual({ success: true, message: "run-1", data: { name: "shop", shared: 1 } })
   expect(attempt.messages("log")).toEqual(["plain create", "info", "warn", "error", "labelled"])
 })
