@@ -36,6 +36,8 @@ export interface Config {
   readonly keepWorkspacesForMs: number
   /** What pipelines may ask for with `host`. */
   readonly labels: Labels
+  /** The host's variables that expressions may read, as they are now. */
+  readonly env: { readonly [name: string]: string }
 }
 
 export type StoreConfig =
@@ -80,6 +82,11 @@ export const settings = {
   label: {
     argument: "<key=value>",
     description: "what pipelines may ask of a host; repeatable",
+    default: "",
+  },
+  env: {
+    argument: "<names>",
+    description: "variables that expressions may read: NAME[,NAME…]",
     default: "",
   },
   "lease-ttl": {
@@ -164,6 +171,7 @@ export async function loadConfig(input: {
     keepVersionsMax: read("keep-versions", integerSchema(1, 100_000)),
     keepWorkspacesForMs: read("keep-workspaces-for", keepForSchema),
     labels: read("label", labelSchema),
+    env: chosen(read("env", namesSchema), input.env),
   }
   if (faults.length > 0) {
     throw new ConveyorError("INVALID", "The configuration is not valid", { faults })
@@ -197,6 +205,23 @@ const labelSchema = v.pipe(
     return NEVER
   }),
 )
+
+const namesRule = "Expected NAME[,NAME…]"
+const namesSchema = v.pipe(
+  v.string(namesRule),
+  v.regex(/^([A-Za-z_][A-Za-z0-9_]*(,[A-Za-z_][A-Za-z0-9_]*)*)?$/, namesRule),
+  v.transform((names) => names.split(",").filter((name) => name !== "")),
+)
+
+/** Those of the variables that are set. */
+function chosen(
+  names: readonly string[] | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): { readonly [name: string]: string } {
+  return Object.fromEntries(
+    (names ?? []).flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
+  )
+}
 
 /** Longer than any timer: ages are compared, not waited for. */
 const keepForMsMax = 36_500 * 86_400_000

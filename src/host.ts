@@ -105,6 +105,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     labels: config.labels,
     graceMs: config.graceMs,
     attemptsMax: config.attemptsMax,
+    env: config.env,
     workspaceOf: (runId) => join(config.data, "workspaces", runId),
     log,
   })

@@ -38,6 +38,7 @@ describe("the configuration", () => {
       leaseTtlMs: 10_000,
       keepRunsForMs: 30 * 86_400_000,
       keepRunsMax: 10_000,
+      env: {},
       keepVersionsMax: 20,
       keepWorkspacesForMs: 86_400_000,
       labels: {},

@@ -3,6 +3,7 @@ import { ConveyorError, messageOf } from "../errors.ts"
 import type { LogStore } from "../logs/log-store.ts"
 import type { Store } from "../store/store.ts"
 import { isLoopback, refuseForeignPages } from "./browser-guard.ts"
+import { cancelRoutes } from "./cancel.ts"
 import { definitionRoutes } from "./definitions.ts"
 import { driverRoutes } from "./drivers.ts"
 import { healthRoutes } from "./health.ts"
@@ -79,6 +80,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     ...resourceRoutes(context),
     ...pipelineRoutes(context),
     ...runRoutes(context),
+    ...cancelRoutes(context),
     ...rerunRoutes(context),
     ...resolveRoutes(context),
     ...logRoutes(context),

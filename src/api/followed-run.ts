@@ -1,4 +1,4 @@
-import type { PipelineStep } from "../model/pipeline.ts"
+import type { Pipeline } from "../model/pipeline.ts"
 import { isEnded, type Run, type StepState } from "../model/run.ts"
 import { type RunView, viewRun } from "../model/run-view.ts"
 import { parseRunKey, runKey, stepsPrefix } from "../store/keys.ts"
@@ -19,7 +19,6 @@ export class FollowedRun implements Disposable {
   readonly #unsubscribe: () => void
   readonly #steps = new Map<string, { readonly modRevision: number; readonly value: string }>()
   #header: { readonly modRevision: number; readonly run: Run } | undefined
-  #changedSteps = new Set<string>()
   #version = 0
   #wake = () => {}
   #onEnd = () => {}
@@ -85,34 +84,14 @@ export class FollowedRun implements Disposable {
     return this.#version
   }
 
-  /** The ids of steps that changed since this was asked last. */
-  takeChangedSteps(): ReadonlySet<string> {
-    const changed = this.#changedSteps
-    this.#changedSteps = new Set()
-    return changed
-  }
-
-  /** The steps the run consists of; none for a run without a pipeline that was not planned yet. */
-  async plannedSteps(): Promise<readonly PipelineStep[]> {
-    const run = this.#header?.run
-    return run === undefined ? [] : stepsOf(this.#context, run)
-  }
-
   /** The run as a view. The header must be known. */
   async view(): Promise<RunView> {
-    return this.viewWith(await this.plannedSteps())
-  }
-
-  /** The view with only these steps. */
-  viewWith(steps: readonly PipelineStep[]): RunView {
     const run = this.#header?.run
     if (run === undefined) throw new Error("A run that is viewed must be known")
+    const pipeline = await revisionOf(this.#context, run)
     const states = new Map<string, StepState>()
-    for (const { id } of steps) {
-      const record = this.#steps.get(id)
-      if (record !== undefined) states.set(id, JSON.parse(record.value) as StepState)
-    }
-    return viewRun(run, steps, states)
+    for (const [id, { value }] of this.#steps) states.set(id, JSON.parse(value) as StepState)
+    return viewRun(run, pipeline, states)
   }
 
   [Symbol.dispose](): void {
@@ -144,7 +123,6 @@ export class FollowedRun implements Disposable {
     } else if (key?.type === "step") {
       if (entry.modRevision <= (this.#steps.get(key.stepId)?.modRevision ?? 0)) return
       this.#steps.set(key.stepId, entry)
-      this.#changedSteps.add(key.stepId)
     } else return
     this.#version++
     this.#wake()
@@ -161,8 +139,7 @@ export class FollowedRun implements Disposable {
   }
 }
 
-/** The steps a run consists of: its pipeline revision's, or its own without a pipeline. */
-export async function stepsOf(context: ApiContext, run: Run): Promise<readonly PipelineStep[]> {
-  if (run.pipeline === undefined) return run.steps ?? []
-  return (await context.pipelineRevision(run.pipeline.hash))?.steps ?? []
+/** The pipeline revision a run is pinned to; undefined for a run without a pipeline. */
+export async function revisionOf(context: ApiContext, run: Run): Promise<Pipeline | undefined> {
+  return run.pipeline === undefined ? undefined : await context.pipelineRevision(run.pipeline.hash)
 }

@@ -12,7 +12,6 @@ export async function* runEvents(
 ): AsyncGenerator<readonly ServerSentEvent[]> {
   using run = observed
   let version = run.version
-  run.takeChangedSteps()
   const snapshot = await run.view()
   let told = summaryOf(snapshot)
   const toldSteps = new Map(snapshot.steps.map((step) => [step.id, keyOf(step)]))
@@ -21,8 +20,7 @@ export async function* runEvents(
   while (!run.ended || run.version !== version) {
     version = await run.changedSince(version, signal)
     if (signal.aborted) return
-    const steps = await changedSteps(run)
-    const summary = summaryOf(run.viewWith(await run.plannedSteps()))
+    const { steps, ...summary } = await run.view()
     const happened: ServerSentEvent[] = []
     for (const step of steps) {
       if (toldSteps.get(step.id) === keyOf(step)) continue
@@ -34,13 +32,6 @@ export async function* runEvents(
     yield happened
   }
   yield [{ event: "end", data: told }]
-}
-
-/** Steps that may look different now: all of them when the run has ended, because then the rest are skipped. */
-async function changedSteps(run: FollowedRun): Promise<readonly StepView[]> {
-  const changed = run.takeChangedSteps()
-  const planned = await run.plannedSteps()
-  return run.viewWith(run.ended ? planned : planned.filter((step) => changed.has(step.id))).steps
 }
 
 /** Tells apart all that a step's view can be, without keeping its result. */

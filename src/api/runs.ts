@@ -1,10 +1,9 @@
-import { ConveyorError } from "../errors.ts"
 import { nearestName } from "../model/nearest.ts"
 import { isEnded, type Run, runStatuses, type StepState } from "../model/run.ts"
 import { type RunView, viewRun } from "../model/run-view.ts"
-import { parseRunKey, prefixes, runKey, stepsPrefix } from "../store/keys.ts"
+import { parseRunKey, prefixes, stepsPrefix } from "../store/keys.ts"
 import type { Entry } from "../store/store.ts"
-import { FollowedRun, stepsOf } from "./followed-run.ts"
+import { FollowedRun, revisionOf } from "./followed-run.ts"
 import { listPage, pageOf, pageResponse } from "./paging.ts"
 import { notFound } from "./problem.ts"
 import { invalidQuery, runIdParameter, waitMs } from "./request.ts"
@@ -17,7 +16,7 @@ import { eventStream } from "./sse.ts"
 const scannedMax = 10_000
 const scanPage = 500
 
-/** Runs: list, read, wait for, follow, cancel. */
+/** Runs: list, read, wait for, follow. */
 export function runRoutes(context: ApiContext): readonly Route[] {
   return [
     {
@@ -65,18 +64,6 @@ export function runRoutes(context: ApiContext): readonly Route[] {
         return eventStream(context.signal, (signal) => runEvents(observed, signal))
       },
     },
-    {
-      method: "POST",
-      path: "/runs/:id/cancel",
-      summary: "Ask for a run to be cancelled; asking again changes nothing",
-      responses: { 202: json(runShape, "It is being cancelled") },
-      async handle({ params }) {
-        const runId = runIdParameter(params["id"])
-        await requestCancel(context, runId)
-        using observed = await openRun(context, runId)
-        return Response.json(await observed.view(), { status: 202 })
-      },
-    },
   ]
 }
 
@@ -96,21 +83,6 @@ export async function openRun(context: ApiContext, runId: string): Promise<Follo
 /** Reads the header of a run. */
 export function parseRun(entry: Entry): Run {
   return JSON.parse(entry.value) as Run
-}
-
-async function requestCancel({ store, now }: ApiContext, runId: string): Promise<void> {
-  const key = runKey(runId)
-  for (;;) {
-    const entry = await store.get(key)
-    if (entry === undefined) throw notFound("run", runId)
-    const run = parseRun(entry)
-    if (isEnded(run.status))
-      throw new ConveyorError("CONFLICT", `The run has ended already, as ${run.status}`)
-    if (run.cancelRequestedAt !== undefined) return
-    const value = JSON.stringify({ ...run, cancelRequestedAt: now().toISOString() })
-    const guards = [{ key, modRevision: entry.modRevision }]
-    if ((await store.commit(guards, [{ type: "put", key, value }])) !== undefined) return
-  }
 }
 
 /** A page of runs that fit the filters, newest first. */
@@ -158,8 +130,8 @@ function filterOf(query: URLSearchParams): (run: Run) => boolean {
 /** The view of a run without its steps. What an unfinished one waits for is said by its steps, so these are read. */
 async function summarize(context: ApiContext, run: Run): Promise<Omit<RunView, "steps">> {
   const { steps: _, ...summary } = isEnded(run.status)
-    ? viewRun(run, [], new Map())
-    : viewRun(run, await stepsOf(context, run), await statesOf(context, run.runId))
+    ? viewRun(run, undefined, new Map())
+    : viewRun(run, await revisionOf(context, run), await statesOf(context, run.runId))
   return summary
 }
 

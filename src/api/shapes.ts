@@ -1,6 +1,7 @@
 import * as v from "valibot"
 import { resourceEvents } from "../model/event.ts"
 import { logStreams } from "../model/log.ts"
+import { concurrencyPolicies, retryOutcomes, stepEffects } from "../model/pipeline.ts"
 import { runStatuses, stepStatuses } from "../model/run.ts"
 import type { ResponseShape } from "./route.ts"
 
@@ -39,6 +40,7 @@ export const idempotencyHeaders = {
 
 const any = v.unknown()
 const mapping = v.record(v.string(), v.unknown())
+const texts = v.record(v.string(), v.string())
 const time = v.pipe(v.string(), v.isoTimestamp())
 const optional = v.exactOptional
 
@@ -90,9 +92,12 @@ export const resourceShape = v.object({ ...resourceFields, version: v.number() }
 
 const driverResult = v.object({ success: v.boolean(), message: v.string(), data: optional(any) })
 
+const stepRole = v.picklist(["ensure", "finally", "deferred"])
+
 export const stepShape = v.object({
   id: v.string(),
   name: optional(v.string()),
+  role: optional(stepRole),
   driver: v.string(),
   needs: v.array(v.string()),
   status: v.picklist(stepStatuses),
@@ -104,6 +109,13 @@ export const stepShape = v.object({
   finishedAt: optional(time),
   durationMs: optional(v.number()),
   result: optional(driverResult),
+  keptFrom: optional(v.string()),
+  condition: optional(
+    v.object({
+      expression: v.string(),
+      values: v.array(v.object({ expression: v.string(), value: optional(any) })),
+    }),
+  ),
 })
 
 const runFields = {
@@ -148,15 +160,42 @@ export const pipelineShape = v.object({
   resource: v.string(),
   on: v.array(v.picklist(resourceEvents)),
   metadata: mapping,
+  env: optional(texts),
+  host: optional(texts),
+  maxParallel: optional(v.number()),
+  failFast: optional(v.boolean()),
+  timeoutMs: optional(v.number()),
+  timeout: optional(v.string()),
+  holdMs: optional(v.number()),
+  concurrency: optional(
+    v.object({ key: v.string(), limit: v.number(), policy: v.picklist(concurrencyPolicies) }),
+  ),
+  priority: optional(v.number()),
   steps: v.array(
     v.object({
       id: v.string(),
       name: optional(v.string()),
+      role: optional(v.object({ type: stepRole, of: optional(v.string()) })),
       driver: v.string(),
       with: optional(mapping),
+      env: optional(texts),
+      if: optional(v.string()),
       needs: v.array(v.string()),
+      optional: optional(v.array(v.string())),
       timeoutMs: v.number(),
-      retry: optional(v.object({ attempts: v.number(), backoffMs: v.number() })),
+      timeout: optional(v.string()),
+      queueTimeoutMs: optional(v.number()),
+      retry: optional(
+        v.object({
+          attempts: v.number(),
+          backoffMs: v.number(),
+          maxBackoffMs: optional(v.number()),
+          jitter: optional(v.number()),
+          on: optional(v.array(v.picklist(retryOutcomes))),
+        }),
+      ),
+      continueOnError: optional(v.boolean()),
+      effects: optional(v.picklist(stepEffects)),
     }),
   ),
   hash: v.string(),

@@ -44,7 +44,7 @@ export function startAttempt(
   { data, startWork }: { readonly data: string; readonly startWork: (surroundings: Surroundings) => Work },
 ): AttemptRun {
   const log = createAttemptLog(attempt)
-  const { runId, stepId, workspace, env, signal, graceMs } = attempt
+  const { runId, stepId, workspace, env, signal, killSignal, graceMs } = attempt
   // Not the token: another host may have taken up this attempt's work under it, and its processes are not ours to end.
   const token = `${runId}/${stepId}/${attempt.attempt}`
   const processes = createAttemptProcesses({ token, data, workspace, variables: env, log })
@@ -85,6 +85,7 @@ export function startAttempt(
     await Promise.allSettled(deferring)
     await log.settled()
     signal.removeEventListener("abort", onSignal)
+    killSignal.removeEventListener("abort", onKill)
     clearTimeout(killTimer)
     return aborted === undefined ? outcome : failure(aborted.message)
   }
@@ -93,8 +94,9 @@ export function startAttempt(
     const reason = abortOf(signal.reason)
     abort(reason, reason.graceMs)
   }
-  if (signal.aborted) onSignal()
-  else signal.addEventListener("abort", onSignal, { once: true })
+  const onKill = (): void => abort(abortOf(signal.reason), 0)
+  listen(signal, onSignal)
+  listen(killSignal, onKill)
   return { result: settle(), abort }
 }
 
@@ -102,4 +104,9 @@ function abortOf(reason: unknown): AttemptAbort {
   return reason instanceof AttemptAbort
     ? reason
     : new AttemptAbort("cancelled", "The attempt was ended from outside")
+}
+
+function listen(signal: AbortSignal, listener: () => void): void {
+  if (signal.aborted) listener()
+  else signal.addEventListener("abort", listener, { once: true })
 }

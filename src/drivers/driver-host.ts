@@ -76,6 +76,8 @@ export interface Attempt {
    * is killed. The abort's reason is an {@link AttemptAbort}.
    */
   readonly signal: AbortSignal
+  /** Aborting, beside or after `signal`, ends the grace period at once. */
+  readonly killSignal: AbortSignal
   readonly graceMs: number
   /** Takes lines in order; resolves when they are durable. Never rejects. */
   readonly log: (lines: readonly UnwrittenLogLine[]) => Promise<void>

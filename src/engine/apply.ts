@@ -27,8 +27,9 @@ export interface TransitionCommit {
  *             nobody holds the step
  *   settle    the claim, or its absence, is unchanged, → step, no claim
  *             so is the step
- *   wait      the header and the step are unchanged,   → step
- *             nobody holds the step
+ *   wait,     the header and the step are unchanged,   → step
+ *   skip,     nobody holds the step
+ *   reset
  *   release   the claim is unchanged                   → no claim
  *
  * and, all of them, only while this host's lease lives.
@@ -96,7 +97,9 @@ function partOf(
         ],
       }
     }
-    case "wait": {
+    case "wait":
+    case "skip":
+    case "reset": {
       const { stepId, state } = transition
       return {
         guards: [run.headerGuard(), run.stateGuard(stepId), run.claimGuard(stepId)],
@@ -132,6 +135,8 @@ export function takeIn(run: ObservedRun, transitions: readonly Transition[], rev
         run.wroteClaim(transition.stepId, undefined, revision)
         break
       case "wait":
+      case "skip":
+      case "reset":
         run.wroteState(transition.stepId, transition.state, revision)
         break
       case "release":

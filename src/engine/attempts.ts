@@ -1,13 +1,14 @@
 import type { Attempt, DriverHost } from "../drivers/driver-host.ts"
 import { AttemptAbort } from "../drivers/driver-host.ts"
 import { messageOf } from "../errors.ts"
-import type { AttemptResult, DriverResult } from "../model/driver.ts"
+import type { AttemptResult } from "../model/driver.ts"
 import type { JsonObject } from "../model/json.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
-import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
-import type { Resource } from "../model/resource.ts"
-import type { Run, StepState } from "../model/run.ts"
+import type { PipelineStep } from "../model/pipeline.ts"
+import type { StepState } from "../model/run.ts"
+import { metadataOf, type RunContent } from "../model/run-scope.ts"
 import type { LocalAttempt } from "./decision.ts"
+import { type Given, givenOrFailure } from "./given.ts"
 
 /** The largest `data` of a driver result, in bytes of JSON. Larger things belong into the workspace. */
 export const resultBytesMax = 1_000_000
@@ -17,13 +18,9 @@ export const resultMessageMax = 10_000
 
 /** An attempt of a step, with all that makes up what its driver gets to see. */
 export interface AttemptOrder {
-  readonly run: Run
-  readonly pipeline: Pipeline | undefined
-  readonly steps: readonly PipelineStep[]
+  readonly content: RunContent
   readonly step: PipelineStep
-  readonly states: ReadonlyMap<string, StepState>
   readonly state: StepState & { readonly status: "running" }
-  readonly resource: Resource
 }
 
 export interface LocalAttemptsOptions {
@@ -34,8 +31,8 @@ export interface LocalAttemptsOptions {
   readonly graceMs: number
   /** The same for one that this host no longer holds: it must be gone before another host may start its next. */
   readonly fencedGraceMs: number
-  /** Fills in the `${{ }}` expressions of a step's `with`. Throws with a message for the run when one fails. */
-  readonly inputOf: (order: AttemptOrder, results: Attempt["results"], resource: Resource) => JsonObject
+  /** Writes down work that a driver puts off to the end of the run: see {@link Attempt.defer}. */
+  readonly defer: (order: AttemptOrder, driver: string, input: JsonObject) => Promise<void>
   /** An attempt of this run has its outcome. */
   readonly onOutcome: (runId: string) => void
 }
@@ -43,9 +40,12 @@ export interface LocalAttemptsOptions {
 interface Running {
   readonly attempt: number
   readonly deadlineMs: number
+  readonly timeoutMs: number
   readonly abort: AbortController
+  readonly kill: AbortController
   ended: Promise<void>
   aborted?: NonNullable<LocalAttempt["aborted"]>
+  killed?: true
   outcome?: AttemptResult
 }
 
@@ -73,12 +73,15 @@ export class LocalAttempts {
 
   /** Starts an attempt. It ends by itself; `onOutcome` tells. */
   launch(order: AttemptOrder): void {
-    const { runId } = order.run
-    const abort = new AbortController()
+    const { runId } = order.content.run
+    const given = givenOrFailure(order)
+    const { timeoutMs } = typeof given === "string" ? order.step : given
     const running: Running = {
       attempt: order.state.attempt,
-      deadlineMs: performance.now() + order.step.timeoutMs,
-      abort,
+      deadlineMs: performance.now() + timeoutMs,
+      timeoutMs,
+      abort: new AbortController(),
+      kill: new AbortController(),
       ended: Promise.resolve(),
     }
     const attempts = this.#runs.get(runId) ?? new Map<string, Running>()
@@ -89,23 +92,29 @@ export class LocalAttempts {
       running.outcome = { success: false, message: this.#closedBy }
       return
     }
-    running.ended = this.#run(order, abort.signal).then((outcome) => {
+    running.ended = this.#run(order, given, running).then((outcome) => {
       running.outcome = outcome
       this.#options.onOutcome(runId)
     })
   }
 
-  async #run(order: AttemptOrder, signal: AbortSignal): Promise<AttemptResult> {
+  async #run(
+    order: AttemptOrder,
+    given: Given | string,
+    { abort, kill }: Pick<Running, "abort" | "kill">,
+  ): Promise<AttemptResult> {
+    if (typeof given === "string") return limited({ success: false, message: given, retryable: false })
     let unlogged: string | undefined
     const log = async (lines: readonly UnwrittenLogLine[]) => {
       try {
-        await this.#options.log(order.run.runId, lines)
+        await this.#options.log(order.content.run.runId, lines)
       } catch (error) {
         unlogged ??= `its log could not be written: ${messageOf(error)}`
       }
     }
     try {
-      const result = await this.#options.drivers.run(this.#attemptOf(order, { signal, log }))
+      const signals = { signal: abort.signal, killSignal: kill.signal }
+      const result = await this.#options.drivers.run(this.#attemptOf(order, given, { ...signals, log }))
       return limited(
         unlogged === undefined || !result.success ? result : { success: false, message: unlogged },
       )
@@ -114,10 +123,13 @@ export class LocalAttempts {
     }
   }
 
-  #attemptOf(order: AttemptOrder, { signal, log }: Pick<Attempt, "signal" | "log">): Attempt {
-    const { run, pipeline, step, state } = order
-    const results = resultsBefore(step, order.steps, order.states)
-    const resource = withSharedMetadata(order.resource, pipeline, resultsByDriver(order, results))
+  #attemptOf(
+    order: AttemptOrder,
+    given: Given,
+    own: Pick<Attempt, "signal" | "killSignal" | "log">,
+  ): Attempt {
+    const { content, step, state } = order
+    const { run, pipeline } = content
     return {
       driver: { name: step.driver, hash: state.driverHash },
       runId: run.runId,
@@ -127,24 +139,36 @@ export class LocalAttempts {
       attempt: state.attempt,
       token: `${run.runId}/${step.id}/${state.origin ?? state.attempt}`,
       event: run.event,
-      resource,
-      input: this.#options.inputOf(order, results, resource),
-      metadata: pipeline?.metadata ?? {},
-      results,
-      env: {},
-      defer: () => Promise.reject(new Error("This host writes down no deferred work")),
+      resource: given.resource,
+      input: given.input,
+      metadata: metadataOf(content),
+      results: given.results,
+      env: given.env,
+      defer: (driver, input) => this.#options.defer(order, driver, input),
       ...(state.probing === undefined ? {} : { probing: true }),
       workspace: this.#options.workspaceOf(run.runId),
-      signal,
       graceMs: this.#options.graceMs,
-      log,
+      ...own,
     }
   }
 
-  /** Ends an attempt; its outcome follows. The first reason stands. */
-  abort(runId: string, stepId: string, reason: NonNullable<LocalAttempt["aborted"]>, message: string): void {
+  /** Ends an attempt; its outcome follows. The first reason stands; with `kill`, its grace period is over now. */
+  abort(
+    runId: string,
+    stepId: string,
+    {
+      reason,
+      message,
+      kill = false,
+    }: { reason: NonNullable<LocalAttempt["aborted"]>; message: string; kill?: boolean },
+  ): void {
     const running = this.#runs.get(runId)?.get(stepId)
-    if (running === undefined || running.aborted !== undefined || running.outcome !== undefined) return
+    if (running === undefined || running.outcome !== undefined) return
+    if (kill && running.killed === undefined) {
+      running.killed = true
+      running.kill.abort()
+    }
+    if (running.aborted !== undefined) return
     running.aborted = reason
     const grace = reason === "fenced" ? { graceMs: this.#options.fencedGraceMs } : {}
     running.abort.abort(new AttemptAbort(reason, message, grace))
@@ -159,7 +183,7 @@ export class LocalAttempts {
   /** Ends them all. */
   abortAll(reason: NonNullable<LocalAttempt["aborted"]>, message: string): void {
     for (const [runId, attempts] of this.#runs) {
-      for (const stepId of attempts.keys()) this.abort(runId, stepId, reason, message)
+      for (const stepId of attempts.keys()) this.abort(runId, stepId, { reason, message })
     }
   }
 
@@ -193,65 +217,6 @@ export class LocalAttempts {
 }
 
 const none: ReadonlyMap<string, LocalAttempt> = new Map()
-
-/** Results of all steps this one comes after, near or far, by step id. */
-function resultsBefore(
-  step: PipelineStep,
-  steps: readonly PipelineStep[],
-  states: ReadonlyMap<string, StepState>,
-): Record<string, DriverResult> {
-  if (step.needs.length === 0) return {}
-  const byId = indexOf(steps)
-  const results: Record<string, DriverResult> = {}
-  const left = [...step.needs]
-  for (let id = left.pop(); id !== undefined; id = left.pop()) {
-    if (Object.hasOwn(results, id)) continue
-    const state = states.get(id)
-    if (state === undefined || !("result" in state)) continue
-    results[id] = state.result
-    left.push(...(byId.get(id)?.needs ?? []))
-  }
-  return results
-}
-
-/** Steps by id, made once for the steps of each pipeline in memory. */
-const indexes = new WeakMap<readonly PipelineStep[], ReadonlyMap<string, PipelineStep>>()
-
-function indexOf(steps: readonly PipelineStep[]): ReadonlyMap<string, PipelineStep> {
-  const known = indexes.get(steps)
-  if (known !== undefined) return known
-  const made = new Map(steps.map((step) => [step.id, step]))
-  indexes.set(steps, made)
-  return made
-}
-
-/** The same results by driver, in the pipeline's order: where a driver stands twice, its later step's result. */
-function resultsByDriver(order: AttemptOrder, results: Attempt["results"]): Map<string, DriverResult> {
-  const byDriver = new Map<string, DriverResult>()
-  if (Object.keys(results).length === 0) return byDriver
-  for (const step of order.steps) {
-    const result = results[step.id]
-    if (result !== undefined) byDriver.set(step.driver, result)
-  }
-  return byDriver
-}
-
-/**
- * The resource as drivers see it: the pipeline's metadata below its own, and earlier results as `driverresults`, both
- * nested and, for drivers of the older contract, as flat keys that hold JSON strings.
- */
-function withSharedMetadata(
-  resource: Resource,
-  pipeline: Pipeline | undefined,
-  byDriver: ReadonlyMap<string, DriverResult>,
-): Resource {
-  const metadata: Record<string, JsonObject[string]> = { ...pipeline?.metadata, ...resource.metadata }
-  if (byDriver.size > 0) {
-    metadata["driverresults"] = Object.fromEntries(byDriver) as unknown as JsonObject
-    for (const [driver, result] of byDriver) metadata[`driverresults.${driver}`] = JSON.stringify(result)
-  }
-  return { ...resource, metadata }
-}
 
 /** What a step's record has room for. */
 function limited(given: AttemptResult): AttemptResult {

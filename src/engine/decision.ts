@@ -1,6 +1,6 @@
 import type { AttemptResult } from "../model/driver.ts"
-import type { Labels } from "../model/labels.ts"
-import type { PipelineStep } from "../model/pipeline.ts"
+import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
+import type { Resource } from "../model/resource.ts"
 import type { Claim, Run, StepState } from "../model/run.ts"
 
 /* What `plan` decides on, and what it decides. */
@@ -12,10 +12,16 @@ import type { Claim, Run, StepState } from "../model/run.ts"
  */
 export interface Observed {
   readonly run: Run
-  /** The steps of the run's pipeline revision; of no account for a run without a pipeline. */
+  /** Its pipeline revision; absent for a run without a pipeline. */
+  readonly pipeline?: Pipeline
+  /** Its steps: see `stepsOfRun`. None for a run without a pipeline that was not planned yet. */
   readonly steps: readonly PipelineStep[]
-  /** The labels its pipeline asks of a host. */
-  readonly labels: Labels
+  /** The version of the resource it is for; absent only where the store does not hold it. */
+  readonly resource?: Resource
+  /** This host's variables that expressions may read. */
+  readonly env: { readonly [name: string]: string }
+  /** The hash of the pipeline of its name as it is now; of account for a run that is held. */
+  readonly currentHash?: string
   /** What the run refers to and the store does not hold, as the message of its failure. */
   readonly missing?: string
   readonly states: ReadonlyMap<string, StepState>
@@ -25,6 +31,11 @@ export interface Observed {
   /** The attempts this host is running, or has run and not written down yet, by step id. */
   readonly local: ReadonlyMap<string, LocalAttempt>
   readonly host: HostView
+  /**
+   * When this time after `since` is over, on this host's monotonic clock: fixed when it is first asked for, so that a
+   * jump of the wall clock moves nothing, and never further away than the whole time.
+   */
+  dueMs(since: string, durationMs: number): number
 }
 
 /** An attempt on this host. `outcome` is there once the driver and all its processes have ended. */
@@ -32,7 +43,11 @@ export interface LocalAttempt {
   readonly attempt: number
   /** When its timeout is over, on the monotonic clock. */
   readonly deadlineMs: number
+  /** How long it may take in all. */
+  readonly timeoutMs: number
   readonly aborted?: "timeout" | "cancelled" | "shutdown" | "fenced"
+  /** It was told to end without a grace period. */
+  readonly killed?: true
   readonly outcome?: AttemptResult
 }
 
@@ -48,6 +63,8 @@ export interface HostView {
   /** Has this host the labels the run's pipeline asks for? And does any other live host? */
   readonly fits: boolean
   readonly othersFit: boolean
+  /** The contents under which it serves on any live host. */
+  servedAs(driver: string): readonly string[]
   /** Does any other live host that fits have it? */
   elsewhere(driver: string): boolean
   /** Names of the drivers, on any live host, that reconcile this kind when no pipeline is named; ordered. */
@@ -73,6 +90,10 @@ export type Transition =
   /** Ends an attempt: fenced by its claim, which goes with it. */
   | { readonly type: "settle"; readonly stepId: string; readonly state: StepState }
   | { readonly type: "wait"; readonly stepId: string; readonly state: StepState & { status: "waiting" } }
+  /** Its `if` was false. */
+  | { readonly type: "skip"; readonly stepId: string; readonly state: StepState & { status: "skipped" } }
+  /** Forgets how these steps ended, for the run goes on from there. */
+  | { readonly type: "reset"; readonly stepId: string; readonly state: StepState & { status: "pending" } }
   /** Gives the claim back without a result: the attempt was ended by this host's own doing. */
   | { readonly type: "release"; readonly stepId: string }
 
@@ -84,6 +105,8 @@ export type Effect =
       readonly stepId: string
       readonly reason: "timeout" | "cancelled" | "fenced"
       readonly message: string
+      /** Without a grace period. */
+      readonly kill: boolean
     }
   /** Bring the code a run is pinned to here. */
   | { readonly type: "fetch"; readonly hash: string }

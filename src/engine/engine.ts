@@ -4,16 +4,19 @@ import { ConveyorError, type ErrorCode, messageOf } from "../errors.ts"
 import type { HostLease } from "../hosts/host-lease.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
+import { present } from "../model/present.ts"
 import { isEnded, type Run } from "../model/run.ts"
+import { stepsOfRun } from "../model/run-steps.ts"
 import { follow } from "../store/follow.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Change, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
 import { DriverBundles } from "./bundles.ts"
+import { CurrentPipelines } from "./current-pipelines.ts"
 import type { Effect, Now, Observed, Transition } from "./decision.ts"
+import { DeferredWork } from "./deferred-work.ts"
 import { OtherHosts, viewHost } from "./hosts.ts"
-import { inputOf } from "./input.ts"
 import { KnownRuns } from "./known-runs.ts"
 import type { ObservedRun } from "./observe.ts"
 import { plan } from "./plan.ts"
@@ -31,6 +34,8 @@ export interface EngineOptions {
   /** How long an attempt that is aborted may take to end by itself. */
   readonly graceMs: number
   readonly attemptsMax: number
+  /** The host's variables that expressions may read. */
+  readonly env: { readonly [name: string]: string }
   readonly workspaceOf: (runId: string) => string
   readonly log: Logger
 }
@@ -59,6 +64,8 @@ export class Engine implements AsyncDisposable {
   readonly #records: RunRecords
   readonly #otherHosts: OtherHosts
   readonly #bundles: DriverBundles
+  readonly #pipelines: CurrentPipelines
+  readonly #deferred: DeferredWork
   readonly #runs: KnownRuns
   readonly #queue: RunQueue
   readonly #starved = new Set<string>()
@@ -74,6 +81,12 @@ export class Engine implements AsyncDisposable {
     this.#store = options.store
     this.#log = options.log
     this.#bundles = new DriverBundles(options.store, options.drivers)
+    this.#pipelines = new CurrentPipelines(options.store, () => this.#runs.wakeHeld())
+    this.#deferred = new DeferredWork({
+      store: options.store,
+      drivers: options.drivers,
+      bundles: this.#bundles,
+    })
     this.#records = new RunRecords(options.store)
     this.#queue = new RunQueue({ parallelMax, work: (runId) => this.#look(runId) })
     this.#runs = new KnownRuns((runId) => this.#queue.wake(runId))
@@ -90,7 +103,7 @@ export class Engine implements AsyncDisposable {
       graceMs: options.graceMs,
       // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.
       fencedGraceMs: Math.min(options.graceMs, options.lease.ttlMs / 4),
-      inputOf,
+      defer: (order, driver, input) => this.#deferred.add(order, driver, input),
       onOutcome: (runId) => this.#queue.wake(runId),
     })
   }
@@ -109,14 +122,17 @@ export class Engine implements AsyncDisposable {
     await this.#lease.publish()
     const { signal } = this.#stop
     const onError = (cause: unknown) => this.#log.error({ err: cause }, "the watch failed; it is begun again")
-    await follow(this.#store, {
-      list: prefixes.hosts,
-      watch: prefixes.hosts,
-      signal,
-      onError,
-      onListing: (listing) => this.#otherHosts.restart(listing),
-      onChanges: (changes) => this.#onHosts(changes),
-    })
+    await Promise.all([
+      this.#pipelines.start(signal, onError),
+      follow(this.#store, {
+        list: prefixes.hosts,
+        watch: prefixes.hosts,
+        signal,
+        onError,
+        onListing: (listing) => this.#otherHosts.restart(listing),
+        onChanges: (changes) => this.#onHosts(changes),
+      }),
+    ])
     // The active marks say which runs are not over; the watch covers all that happens to runs after that listing.
     await follow(this.#store, {
       list: prefixes.activeRuns,
@@ -273,7 +289,7 @@ export class Engine implements AsyncDisposable {
         this.#launch(run, header, effect.stepId)
         break
       case "abort":
-        this.#attempts.abort(run.runId, effect.stepId, effect.reason, effect.message)
+        this.#attempts.abort(run.runId, effect.stepId, effect)
         break
       case "discard":
         this.#forget(run.runId, effect.stepId)
@@ -300,32 +316,29 @@ export class Engine implements AsyncDisposable {
   }
 
   #launch(run: ObservedRun, header: Run, stepId: string): void {
-    const steps = header.steps ?? run.pipeline?.steps ?? []
+    const steps = stepsOfRun(header, run.pipeline?.content)
     const step = steps.find((candidate) => candidate.id === stepId)
     const state = run.states.get(stepId)
     const { resource } = run
     if (step === undefined || state?.status !== "running" || resource === undefined) {
       throw new Error(`a claimed step has a running state, a step and a resource: ${run.runId}/${stepId}`)
     }
-    this.#attempts.launch({
-      run: header,
-      pipeline: run.pipeline,
-      steps,
-      step,
-      states: run.states,
-      state,
-      resource,
-    })
+    const pipeline = run.pipeline?.content
+    const content = { run: header, pipeline, steps, states: run.states, resource, env: this.#options.env }
+    this.#attempts.launch({ content, step, state })
   }
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
-    const { labels, drivers } = this.#options
-    const wanted = run.pipeline?.host ?? {}
-    return {
+    const { labels, drivers, env } = this.#options
+    const pipeline = run.pipeline?.content
+    return present({
       run: header,
-      steps: run.pipeline?.steps ?? [],
-      labels: wanted,
-      ...(missing === undefined ? {} : { missing }),
+      pipeline,
+      steps: stepsOfRun(header, pipeline),
+      resource: run.resource,
+      env,
+      currentHash: "held" in header ? this.#pipelines.get(header.pipeline?.name ?? "") : undefined,
+      missing,
       states: run.states,
       claims: run.claims,
       caughtUp: this.#runs.isCaughtUp(run),
@@ -337,9 +350,10 @@ export class Engine implements AsyncDisposable {
         others: this.#otherHosts,
         bundles: this.#bundles,
         slots: this.#slots,
-        wanted,
+        wanted: pipeline?.host ?? {},
       }),
-    }
+      dueMs: (since: string, durationMs: number) => run.dueMs(since, durationMs, clock()),
+    })
   }
 
   get #slots(): number {

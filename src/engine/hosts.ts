@@ -41,6 +41,13 @@ export class OtherHosts {
     return this.#some(wanted, ({ drivers }) => drivers.some(({ name }) => name === driver))
   }
 
+  /** The contents under which they serve this driver. */
+  contentsOf(driver: string): string[] {
+    return [...this.#records.values()].flatMap(({ drivers }) =>
+      drivers.filter(({ name }) => name === driver).map(({ hash }) => hash),
+    )
+  }
+
   /** Does one with these labels serve this very content? */
   haveContent(hash: string, wanted: Labels): boolean {
     return this.#some(wanted, ({ drivers }) => drivers.some((driver) => driver.hash === hash))
@@ -93,6 +100,7 @@ export function viewHost({
       if (bundles.mayHold(hash)) return "store"
       return others.haveContent(hash, wanted) ? "elsewhere" : "nowhere"
     },
+    servedAs: (driver) => [...others.contentsOf(driver), drivers.find(driver)?.hash ?? []].flat(),
     elsewhere: (driver) => others.have(driver, wanted),
     listening: (kind) => {
       const here = drivers.listening(kind).map(({ name }) => name)

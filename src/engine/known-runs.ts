@@ -35,6 +35,13 @@ export class KnownRuns {
     for (const runId of this.#runs.keys()) this.#wake(runId)
   }
 
+  /** Wakes every run that is held, waiting for something to be mended. */
+  wakeHeld(): void {
+    for (const { runId, header } of this.#runs.values()) {
+      if (header !== undefined && "held" in header) this.#wake(runId)
+    }
+  }
+
   /** Wakes the run once it {@link isCaughtUp}. */
   wakeWhenCaughtUp(runId: string): void {
     this.#behind.add(runId)

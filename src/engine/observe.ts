@@ -12,6 +12,7 @@ import {
   stepsPrefix,
 } from "../store/keys.ts"
 import type { Change, Guard, Revision, Store } from "../store/store.ts"
+import type { Now, Observed } from "./decision.ts"
 
 /**
  * What this host knows of one run: its records as last seen, by the watch, by a read, or by this host's own commits.
@@ -22,10 +23,12 @@ export class ObservedRun {
   header: Run | undefined
   readonly states = new Map<string, StepState>()
   readonly claims = new Map<string, Claim>()
-  /** Fixed for the life of a run, so read once, when they are first needed. */
-  pipeline: Pipeline | undefined
+  /** Read when they are first needed. Only a run that was held and mended goes on with another revision. */
+  pipeline: { readonly hash: string; readonly content: Pipeline } | undefined
   resource: Resource | undefined
   #complete: boolean
+  /** When what is timed is over, on the monotonic clock: fixed when it is first asked for. */
+  readonly #due = new Map<string, number>()
   /** How often news were missed. */
   #misses = 0
   /** The revision each key was last seen to change at, deletions included. */
@@ -45,6 +48,18 @@ export class ObservedRun {
   missedNews(): void {
     this.#complete = false
     this.#misses++
+  }
+
+  /** See {@link Observed.dueMs}. */
+  dueMs(since: string, durationMs: number, now: Now): number {
+    const timer = `${since}+${durationMs}`
+    let due = this.#due.get(timer)
+    if (due === undefined) {
+      const leftMs = Date.parse(since) + durationMs - now.wallMs
+      due = now.monotonicMs + Math.min(Math.max(0, leftMs), durationMs)
+      this.#due.set(timer, due)
+    }
+    return due
   }
 
   /** Takes one change in; `key` is its key, parsed. Answers whether it was news. */

@@ -1,17 +1,16 @@
+import { messageOf } from "../errors.ts"
 import { formatDuration } from "../model/duration.ts"
 import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
-import { isEnded, type Run, type StepState, type Verdict, type WaitingFor } from "../model/run.ts"
-import type { Effect, LocalAttempt, Now, Observed, Plan, Transition } from "./decision.ts"
-import {
-  afterAttempt,
-  cancelledUnattended,
-  resolved,
-  stamp,
-  started,
-  unresolved,
-  type Waiting,
-  waiting,
-} from "./step-states.ts"
+import { isEnded, type Run, type StepState, type Verdict } from "../model/run.ts"
+import { type Phase, type Standings, standingsOf } from "../model/standing.ts"
+import { chanceOf } from "./chance.ts"
+import type { Effect, LocalAttempt, Now, Observed, Plan } from "./decision.ts"
+import { Draft } from "./draft.ts"
+import { hold, watchHeld } from "./holding.ts"
+import { hasRunValues, runValues } from "./run-values.ts"
+import { begin, contentOf, startDue, takeUp } from "./starting.ts"
+import { afterAttempt, cancelledUnattended, stamp } from "./step-states.ts"
+import { failureOf, withCleanup } from "./verdict.ts"
 
 /** Decides, from what is observed and nothing else, what this host does next about one run. Pure. */
 export function plan(observed: Observed, now: Now): Plan {
@@ -21,46 +20,24 @@ export function plan(observed: Observed, now: Now): Plan {
   return planning.result()
 }
 
-/** The steps of a run by what can be done about them, in the pipeline's order. */
-interface Census {
-  readonly steps: readonly PipelineStep[]
-  readonly orphans: readonly PipelineStep[]
-  readonly running: readonly PipelineStep[]
-  readonly ready: readonly PipelineStep[]
-  /** The first that failed. */
-  readonly failed: string | undefined
-  readonly allEnded: boolean
-}
+/** Why an attempt is aborted. */
+type Abort = Pick<Effect & { type: "abort" }, "reason" | "message"> & { readonly kill?: boolean }
 
-/** One planning: the decisions so far, laid over what is observed, so that later ones see them. */
+/** One planning about a run as a whole: what its attempts came to, then what follows for the run. */
 class Planning {
+  readonly #draft: Draft
   readonly #observed: Observed
-  readonly #now: Now
-  readonly #settled: Transition[] = []
-  readonly #changed = new Map<string, StepState>()
-  readonly #started: Transition[] = []
-  readonly #effects: Effect[] = []
-  #run: Run
-  #wakeAtMs = Number.POSITIVE_INFINITY
-  #starved = false
-  #behind = false
-  #slotsTaken = 0
+  #steps: readonly PipelineStep[]
+  #standings: { readonly of: Standings; readonly after: number } | undefined
 
   constructor(observed: Observed, now: Now) {
+    this.#draft = new Draft(observed, now)
     this.#observed = observed
-    this.#now = now
-    this.#run = observed.run
+    this.#steps = observed.steps
   }
 
   result(): Plan {
-    const header: Transition[] = this.#run === this.#observed.run ? [] : [{ type: "header", run: this.#run }]
-    return {
-      transitions: [...this.#settled, ...header, ...this.#started],
-      effects: this.#effects,
-      wakeAtMs: this.#wakeAtMs,
-      starved: this.#starved,
-      behind: this.#behind,
-    }
+    return this.#draft.result()
   }
 
   /** What became of the attempts that were started here. */
@@ -68,16 +45,15 @@ class Planning {
     for (const [stepId, local] of this.#observed.local) {
       const state = this.#observed.states.get(stepId)
       if (!this.#holds(stepId, local.attempt) || state?.status !== "running") {
-        if (local.outcome !== undefined) this.#effects.push({ type: "discard", stepId })
-        else this.#abort(stepId, local, "fenced", "this host no longer holds the attempt")
+        if (local.outcome !== undefined) this.#draft.effect({ type: "discard", stepId })
+        else
+          this.#abort(stepId, local, { reason: "fenced", message: "this host no longer holds the attempt" })
       } else if (local.outcome === undefined) {
         this.#superviseRunning(stepId, local)
       } else if (local.aborted === "shutdown" || local.aborted === "fenced") {
-        this.#settled.push({ type: "release", stepId })
+        this.#draft.release(stepId)
       } else {
-        const { outcome } = local
-        const retry = this.#isStopping() ? undefined : this.#stepOf(stepId)?.retry
-        this.#settle(stepId, afterAttempt(state, { local, outcome, retry, now: this.#now }))
+        this.#settleOutcome(stepId, state, { ...local, outcome: local.outcome })
       }
     }
   }
@@ -88,162 +64,163 @@ class Planning {
   }
 
   #superviseRunning(stepId: string, local: LocalAttempt): void {
-    if (this.#isStopping()) {
-      this.#abort(stepId, local, "cancelled", "cancelled: the run is stopping")
-    } else if (this.#now.monotonicMs >= local.deadlineMs) {
-      const { timeoutMs = timeoutMsDefault } = this.#stepOf(stepId) ?? {}
-      this.#abort(stepId, local, "timeout", `timed out after ${formatDuration(timeoutMs)}`)
+    const { run, now } = this.#draft
+    if (this.#isCalledOff(stepId)) {
+      const message = "cancelled: the run is stopping"
+      this.#abort(stepId, local, { reason: "cancelled", message, kill: run.cancel?.kill === true })
+    } else if (now.monotonicMs >= local.deadlineMs) {
+      const message = `timed out after ${formatDuration(local.timeoutMs)}`
+      this.#abort(stepId, local, { reason: "timeout", message })
     } else {
-      this.#wakeAt(local.deadlineMs)
+      this.#draft.wakeAt(local.deadlineMs)
     }
   }
 
-  #abort(
-    stepId: string,
-    local: LocalAttempt,
-    reason: "timeout" | "cancelled" | "fenced",
-    message: string,
-  ): void {
-    if (local.aborted === undefined) this.#effects.push({ type: "abort", stepId, reason, message })
+  #abort(stepId: string, local: LocalAttempt, { kill = false, ...abort }: Abort): void {
+    if (local.aborted !== undefined && (local.killed === true || !kill)) return
+    this.#draft.effect({ type: "abort", stepId, ...abort, kill })
   }
 
-  #settle(stepId: string, state: StepState): void {
-    this.#changed.set(stepId, state)
-    this.#settled.push({ type: "settle", stepId, state })
+  #settleOutcome(
+    stepId: string,
+    state: StepState & { readonly status: "running" },
+    local: LocalAttempt & Required<Pick<LocalAttempt, "outcome">>,
+  ): void {
+    const { now, run } = this.#draft
+    const retry = this.#isCalledOff(stepId) ? undefined : this.#stepOf(stepId)?.retry
+    const chance = () => chanceOf(`${run.runId}/${stepId}/${state.attempt}`)
+    this.#draft.settle(stepId, afterAttempt(state, { local, outcome: local.outcome, retry, chance, now }))
   }
 
   /** What the run as a whole needs: an end, or the steps that can start. */
   moveOn(): void {
-    if (this.#observed.missing !== undefined) {
-      this.#end({ status: "failed", message: this.#observed.missing })
-      return
-    }
-    const steps = this.#stepsOfRun()
-    const census = this.#count(steps)
-    const { orphans, running, ready } = census
-    const verdict = this.#judge(census)
-    if (verdict !== undefined) {
-      this.#conclude(verdict, { quiet: running.length === 0, frontier: ready.length > 0 })
-      return
-    }
-    for (const step of running) this.#launchIfClaimed(step.id)
-    for (const step of orphans) this.#takeUp(step)
-    for (const step of ready) this.#start(step)
+    const { missing } = this.#observed
+    if (missing !== undefined) this.#end({ status: "failed", message: missing })
+    else if (this.#prepare()) this.#goOn()
   }
 
-  /** Where the steps are, in one pass: a plan is made for every transition, of a run of 5,000 steps too. */
-  #count(steps: readonly PipelineStep[]): Census {
-    const orphans: PipelineStep[] = []
-    const running: PipelineStep[] = []
-    const ready: PipelineStep[] = []
-    const stopping = this.#isStopping()
-    let failed: string | undefined
-    let ended = 0
-    for (const step of steps) {
-      if (this.#isOrphan(step.id)) orphans.push(step)
-      if (stopping) this.#settleIfUnattended(step.id)
-      const state = this.#stateOf(step.id)
-      if (state === undefined || state.status === "waiting") {
-        if (this.#isReady(step)) ready.push(step)
-      } else if (state.status === "running") {
-        running.push(step)
-      } else {
-        ended++
-        if (state.status === "failed") failed ??= step.id
-      }
+  #goOn(): void {
+    this.#stopWhenOver()
+    const verdict = decided(this.#draft.run)
+    const { run } = this.#draft
+    if (verdict === undefined && run.status === "running" && run.held !== undefined) {
+      watchHeld(this.#draft, this.#steps, run.held)
+      return
     }
-    return { steps, orphans, running, ready, failed, allEnded: ended === steps.length }
+    this.#planSteps()
+    this.#settleUnattended()
+    if (!this.#where().wayEnded) this.#work(this.#where())
+    else if (verdict === undefined) this.#decide()
+    else this.#cleanUp(verdict)
+  }
+
+  /** Evaluates what the pipeline says of the run as a whole. False when that ended the run. */
+  #prepare(): boolean {
+    const { pipeline } = this.#observed
+    const { run } = this.#draft
+    if (pipeline === undefined || run.values !== undefined || !hasRunValues(pipeline)) return true
+    try {
+      this.#draft.run = { ...run, values: runValues(pipeline, contentOf(this.#draft)) }
+      return true
+    } catch (error) {
+      this.#end({ status: "failed", message: messageOf(error) })
+      return false
+    }
+  }
+
+  /** The run's time is over: that is its verdict, and from now on nothing starts on its way. */
+  #stopWhenOver(): void {
+    const { run } = this.#draft
+    if (run.status !== "running" || run.held !== undefined || decided(run) !== undefined) return
+    const timeoutMs = run.values?.timeoutMs ?? this.#observed.pipeline?.timeoutMs
+    if (timeoutMs === undefined || !this.#draft.isOver(run.startedAt, timeoutMs)) return
+    const message = `the run timed out after ${formatDuration(timeoutMs)}`
+    this.#draft.run = { ...run, stopping: { status: "failed", message } }
+  }
+
+  /** Where its steps stand, as far as the run has come. */
+  #where(): Standings {
+    const after = this.#draft.settledCount
+    if (this.#standings?.after !== after) {
+      const failFast = this.#draft.run.pipeline !== undefined && this.#observed.pipeline?.failFast !== false
+      const of = standingsOf(this.#steps, this.#draft.states, { failFast, phase: this.#phase() })
+      this.#standings = { of, after }
+    }
+    return this.#standings.of
+  }
+
+  #phase(): Phase {
+    if (decided(this.#draft.run) === undefined) return { type: "way" }
+    return { type: this.#draft.run.cancel?.cleanup === false ? "abandoned" : "over" }
+  }
+
+  /** Must a running attempt end, because the run goes on without it? */
+  #isCalledOff(stepId: string): boolean {
+    if (isEnded(this.#observed.run.status)) return true
+    const standing = this.#where().of.get(stepId)
+    return standing?.type === "running" && standing.calledOff
+  }
+
+  #stepOf(stepId: string): PipelineStep | undefined {
+    return this.#steps.find((step) => step.id === stepId)
   }
 
   /** Without a pipeline the steps are written down at the first look: one for each driver that listens. */
-  #stepsOfRun(): readonly PipelineStep[] {
-    if (this.#run.pipeline !== undefined) return this.#observed.steps
-    if (this.#run.steps !== undefined) return this.#run.steps
-    const steps = this.#observed.host.listening(this.#run.resource.type).map((driver) => ({
+  #planSteps(): void {
+    const { run } = this.#draft
+    if (run.pipeline !== undefined || run.steps !== undefined) return
+    const steps = this.#observed.host.listening(run.resource.type).map((driver) => ({
       id: driver,
       driver,
       needs: [],
       timeoutMs: timeoutMsDefault,
     }))
-    this.#run = { ...this.#run, steps }
-    return steps
+    this.#draft.run = { ...run, steps }
+    this.#steps = steps
+    this.#standings = undefined
   }
 
-  #stepOf(stepId: string): PipelineStep | undefined {
-    return (this.#run.steps ?? this.#observed.steps).find((step) => step.id === stepId)
+  /** Where the run goes on without a step, what nobody attends to has ended. */
+  #settleUnattended(): void {
+    for (const [stepId, standing] of this.#where().of) {
+      if (standing.type === "calledOff" || (standing.type === "running" && standing.calledOff)) {
+        this.#settleIfUnattended(stepId)
+      }
+    }
   }
 
-  #stateOf(stepId: string): StepState | undefined {
-    return this.#changed.get(stepId) ?? this.#observed.states.get(stepId)
+  /** An orphan, one that waits for its next attempt, or one that was claimed here and not launched yet. */
+  #settleIfUnattended(stepId: string): void {
+    const state = this.#draft.states.get(stepId)
+    if (state === undefined || this.#observed.local.has(stepId)) return
+    if (this.#observed.claims.has(stepId) && !this.#holds(stepId, state.attempt)) return
+    const cancelled = cancelledUnattended(state, this.#draft.now)
+    if (cancelled !== undefined) this.#draft.settle(stepId, cancelled)
   }
 
-  #isStopping(): boolean {
-    const run = this.#observed.run
-    return run.cancelRequestedAt !== undefined || (run.status === "running" && run.stopping !== undefined)
+  /** Goes on with what has started, and starts what can start. */
+  #work(standings: Standings): void {
+    const draft = this.#draft
+    let running = 0
+    for (const step of this.#steps) {
+      if (standings.of.get(step.id)?.type !== "running") continue
+      running++
+      if (this.#isOrphan(step.id)) takeUp(draft, step)
+      else this.#launchIfClaimed(step.id)
+    }
+    const taken = draft.startCount
+    const { maxParallel = Number.POSITIVE_INFINITY } = this.#observed.pipeline ?? {}
+    for (const step of this.#steps) {
+      const standing = standings.of.get(step.id)
+      if (standing?.type !== "due") continue
+      const hasRoom = running + draft.startCount - taken < maxParallel
+      startDue(draft, { step, upstream: standing.upstream, standings, hasRoom })
+    }
   }
 
   /** Running by its record, yet nobody holds it: its host died, or gave it back. */
   #isOrphan(stepId: string): boolean {
-    return (
-      this.#stateOf(stepId)?.status === "running" &&
-      !this.#observed.claims.has(stepId) &&
-      !this.#observed.local.has(stepId)
-    )
-  }
-
-  /** A step of a stopping run that no host is running: an orphan, or one claimed here and not launched yet. */
-  #settleIfUnattended(stepId: string): void {
-    const state = this.#stateOf(stepId)
-    if (state === undefined || this.#observed.local.has(stepId)) return
-    if (this.#observed.claims.has(stepId) && !this.#holds(stepId, state.attempt)) return
-    const cancelled = cancelledUnattended(state, this.#now)
-    if (cancelled !== undefined) this.#settle(stepId, cancelled)
-  }
-
-  /** May a step that is pending or waiting start? */
-  #isReady(step: PipelineStep): boolean {
-    return step.needs.every((need) => this.#stateOf(need)?.status === "succeeded")
-  }
-
-  /** How a run with all its steps behind it, or a failed one, ends; undefined while that is open. */
-  #judge({ steps, failed, allEnded }: Census): Verdict | undefined {
-    const run = this.#run
-    if (run.status === "running" && run.stopping !== undefined) return run.stopping
-    if (run.cancelRequestedAt !== undefined) return { status: "cancelled", message: "cancelled on request" }
-    if (failed !== undefined && (run.pipeline !== undefined || allEnded)) {
-      return { status: "failed", message: this.#failureOf(failed) }
-    }
-    if (!allEnded) return undefined
-    const nobody = steps.length === 0 ? `no driver listens for "${run.resource.type}"` : ""
-    return { status: "succeeded", message: nobody }
-  }
-
-  #failureOf(stepId: string): string {
-    const state = this.#stateOf(stepId)
-    const message = state !== undefined && "result" in state ? state.result.message : ""
-    return message === "" ? `step "${stepId}" failed` : `step "${stepId}" failed: ${message}`
-  }
-
-  /**
-   * Ends the run if no attempt can be running anywhere. A start is guarded by the header, so another host may have
-   * started a step of the frontier that we have not heard of. Then the verdict is written into the header first: no
-   * start planned before can succeed after that, and once the watch has shown us that header, it has shown us every
-   * start there was.
-   */
-  #conclude(verdict: Verdict, { quiet, frontier }: { quiet: boolean; frontier: boolean }): void {
-    if (this.#isStopping()) {
-      if (quiet && this.#observed.caughtUp) this.#end(verdict)
-      this.#behind = quiet && !this.#observed.caughtUp
-    } else if (quiet && !frontier) {
-      this.#end(verdict)
-    } else if (this.#run.status === "running") {
-      this.#run = { ...this.#run, stopping: verdict }
-    }
-  }
-
-  #end(verdict: Verdict): void {
-    const { stopping: _, ...run } = this.#run as Run & { stopping?: Verdict }
-    this.#run = { ...run, ...verdict, finishedAt: stamp(this.#now) }
+    return !this.#observed.claims.has(stepId) && !this.#observed.local.has(stepId)
   }
 
   /** A claim of ours without an attempt: the commit that made it is news to us, so the attempt is still to be run. */
@@ -251,131 +228,65 @@ class Planning {
     const state = this.#observed.states.get(stepId)
     if (state?.status !== "running" || this.#observed.local.has(stepId)) return
     if (this.#holds(stepId, state.attempt)) {
-      this.#effects.push({ type: "launch", stepId, attempt: state.attempt })
+      this.#draft.effect({ type: "launch", stepId, attempt: state.attempt })
     }
   }
 
-  /**
-   * An attempt was cut off: it is done again, or, where that must not be, its driver's probe is asked how it ended. Where
-   * no host can run that code any more, somebody has to say it.
-   */
-  #takeUp(step: PipelineStep): void {
-    const state = this.#stateOf(step.id)
-    if (step.effects !== "once" || state?.status !== "running" || this.#canProbe(step)) this.#start(step)
-    else this.#waitIn(step.id, unresolved(state, this.#now))
-  }
-
-  /** Can the code that was cut off be run on a live host? */
-  #canProbe({ driver }: PipelineStep): boolean {
-    const { host } = this.#observed
-    const hash = this.#run.drivers?.[driver]
-    return hash !== undefined && (host.fits ? host.locate(hash) !== "nowhere" : host.othersFit)
-  }
-
-  /** May a waiting step start now? If not, what it needs instead is planned. */
-  #mayStart(stepId: string, state: Waiting): boolean {
-    if (state.waitingFor.type === "timer") {
-      const leftMs = Date.parse(state.waitingFor.until) - this.#now.wallMs
-      if (leftMs > 0) this.#wakeAt(this.#now.monotonicMs + leftMs)
-      return leftMs <= 0
+  /** Every step of the way has ended: how the run ends is decided now. */
+  #decide(): void {
+    const draft = this.#draft
+    const { of, failed, failedCleanup } = this.#where()
+    const verdict: Verdict =
+      failed === undefined
+        ? { status: "succeeded", message: this.#nobody() }
+        : { status: "failed", message: failureOf("step", failed, draft.states.get(failed)) }
+    if (verdict.status === "failed" && hold(draft, this.#steps, verdict)) return
+    // Another host, on older news, may be starting a step that this run's failure keeps from starting. With the verdict
+    // in the header it cannot; and once the watch has shown us that header, it has shown us every start there was.
+    const frontier = [...of.values()].some((standing) => standing.type === "skipped" && standing.couldStart)
+    if (frontier || this.#steps.some(isLast)) {
+      begin(draft, this.#steps)
+      draft.run = { ...draft.run, stopping: verdict } as Run
+    } else {
+      this.#end(withCleanup(verdict, failedCleanup, draft.states))
     }
-    if (state.waitingFor.type !== "resolution") return true
-    const ended = resolved(state, this.#now)
-    if (ended !== undefined) this.#settle(stepId, ended)
-    return state.resolution?.outcome === "retry"
   }
 
-  #start(step: PipelineStep): void {
-    const { host } = this.#observed
-    if (this.#changed.has(step.id)) {
-      // Its last attempt ends in this very plan: one commit writes a key once, so the next attempt takes the next.
-      this.#wakeAt(this.#now.monotonicMs)
+  #nobody(): string {
+    return this.#steps.length === 0 ? `no driver listens for "${this.#draft.run.resource.type}"` : ""
+  }
+
+  /** Runs what cleans up, once nothing of the way can be running anywhere; then the run ends. */
+  #cleanUp(verdict: Verdict): void {
+    const { run, states } = this.#draft
+    if (decided(this.#observed.run) === undefined) return
+    if (!this.#observed.caughtUp) {
+      this.#draft.behind = true
       return
     }
-    const state = this.#stateOf(step.id)
-    if (state?.status === "waiting" && !this.#mayStart(step.id, state)) return
-    if (!host.fits) {
-      if (!host.othersFit) this.#wait(step.id, { type: "host", labels: this.#observed.labels })
-      return
-    }
-    const driverHash = this.#codeFor(step)
-    if (driverHash === undefined) return
-    if (this.#slotsTaken >= host.slots) {
-      this.#starved = true
-      return
-    }
-    this.#slotsTaken++
-    this.#begin()
-    this.#pin({ [step.driver]: driverHash })
-    this.#started.push({
-      type: "start",
-      stepId: step.id,
-      state: started(state, {
-        driverHash,
-        hostId: host.hostId,
-        once: step.effects === "once",
-        now: this.#now,
-      }),
-    })
+    const whole = withCleanup(verdict, this.#where().failedCleanup, states)
+    const phase: Phase = { type: "cleanup", verdict: whole.status }
+    const standings = standingsOf(this.#steps, states, { failFast: false, phase })
+    // A run that was cancelled before it began has nothing to clean up.
+    const cleans = run.status === "running" && this.#phase().type !== "abandoned"
+    if (cleans && !standings.allEnded) this.#work(standings)
+    else this.#end(withCleanup(verdict, standings.failedCleanup, states))
   }
 
-  /** The content of the driver to run the step with, once this host can run it; what else is to be done is planned. */
-  #codeFor(step: PipelineStep): string | undefined {
-    const { host } = this.#observed
-    const { driver } = step
-    const pinned = this.#run.drivers?.[driver]
-    if (pinned === undefined) {
-      const hash = host.hashOf(driver)
-      if (hash === undefined && !host.elsewhere(driver)) this.#wait(step.id, { type: "driver", driver })
-      return hash
-    }
-    const place = host.locate(pinned)
-    switch (place) {
-      case "here":
-        return pinned
-      case "store":
-        this.#effects.push({ type: "fetch", hash: pinned })
-        return undefined
-      case "elsewhere":
-        return undefined
-      case "nowhere":
-        this.#wait(step.id, { type: "driver", driver, hash: pinned })
-        return undefined
-      default:
-        place satisfies never
-        return undefined
-    }
+  #end(verdict: Verdict): void {
+    const { stopping: _, held: __, ...run } = this.#draft.run as Run & { stopping?: Verdict; held?: unknown }
+    this.#draft.run = { ...run, ...verdict, finishedAt: stamp(this.#draft.now) }
   }
+}
 
-  /** The run starts: it is pinned to all the drivers of its steps that this host has. */
-  #begin(): void {
-    if (this.#run.status !== "pending") return
-    this.#run = { ...this.#run, status: "running", startedAt: stamp(this.#now) }
-    const pins: Record<string, string> = {}
-    for (const { driver } of this.#stepsOfRun()) {
-      const hash = this.#observed.host.hashOf(driver)
-      if (hash !== undefined) pins[driver] = hash
-    }
-    this.#pin(pins)
-  }
+/** How the run will end, where that is written down: no host starts a step of its way any more. */
+function decided(run: Run): Verdict | undefined {
+  if (run.status === "running" && run.stopping !== undefined) return run.stopping
+  if (run.cancelRequestedAt === undefined) return undefined
+  return { status: "cancelled", message: "cancelled on request" }
+}
 
-  /** What is pinned already stays. */
-  #pin(pins: Readonly<Record<string, string>>): void {
-    const known = this.#run.drivers
-    if (known !== undefined && Object.keys(pins).every((driver) => Object.hasOwn(known, driver))) return
-    this.#run = { ...this.#run, drivers: { ...pins, ...known } }
-  }
-
-  #wait(stepId: string, waitingFor: WaitingFor): void {
-    this.#waitIn(stepId, waiting(this.#stateOf(stepId), waitingFor, this.#now))
-  }
-
-  /** Writes down that a step waits, where that is news. */
-  #waitIn(stepId: string, state: Waiting | undefined): void {
-    if (state !== undefined) this.#started.push({ type: "wait", stepId, state })
-  }
-
-  #wakeAt(monotonicMs: number): void {
-    this.#wakeAtMs = Math.min(this.#wakeAtMs, monotonicMs)
-  }
+/** Does it run when all steps of the way have ended? */
+function isLast({ role }: PipelineStep): boolean {
+  return role?.type === "finally" || role?.type === "deferred"
 }

@@ -24,9 +24,11 @@ export class RunRecords {
     if (!run.complete) await run.read(this.#store)
     const { header } = run
     if (header === undefined || isEnded(header.status)) return undefined
-    if (header.pipeline !== undefined && run.pipeline === undefined) {
-      run.pipeline = await this.#pipelineOf(header.pipeline.hash)
-      if (run.pipeline === undefined) return `pipeline revision ${header.pipeline.hash} is not in the store`
+    const hash = header.pipeline?.hash
+    if (hash !== undefined && run.pipeline?.hash !== hash) {
+      const content = await this.#pipelineOf(hash)
+      if (content === undefined) return `pipeline revision ${hash} is not in the store`
+      run.pipeline = { hash, content }
     }
     run.resource ??= await this.#resourceOf(header)
     if (run.resource !== undefined) return undefined

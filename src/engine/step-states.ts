@@ -1,12 +1,14 @@
 import type { AttemptResult } from "../model/driver.ts"
-import type { PipelineStep } from "../model/pipeline.ts"
-import { describeWaiting, type StepState, type WaitingFor } from "../model/run.ts"
+import { durationMsMax } from "../model/duration.ts"
+import type { Retry } from "../model/pipeline.ts"
+import { type Condition, describeWaiting, type StepState, type WaitingFor } from "../model/run.ts"
 import type { LocalAttempt, Now } from "./decision.ts"
 
 /* The states a step passes through, each made from the one before it. Pure. */
 
 export type Running = StepState & { readonly status: "running" }
 export type Waiting = StepState & { readonly status: "waiting" }
+export type Skipped = StepState & { readonly status: "skipped" }
 
 /** `now` as it is written down. */
 export function stamp(now: Now): string {
@@ -60,10 +62,16 @@ export function waiting(
   return {
     status: "waiting",
     waitingFor,
-    since: stamp(now),
+    // One that waits in turn for a host and a driver has been in the queue all the time.
+    since: before?.status === "waiting" && isQueued(before.waitingFor) ? before.since : stamp(now),
     attempt: before?.attempt ?? 0,
     ...originOf(before),
   }
+}
+
+/** Is it a wait that `queueTimeout` bounds? */
+export function isQueued({ type }: WaitingFor): boolean {
+  return type === "driver" || type === "host"
 }
 
 function isSame(a: WaitingFor, b: WaitingFor): boolean {
@@ -72,33 +80,60 @@ function isSame(a: WaitingFor, b: WaitingFor): boolean {
     : a.type === b.type
 }
 
+/** What an attempt came to, and whether and when there may be another one. */
+export interface Outcome {
+  readonly local: LocalAttempt
+  readonly outcome: AttemptResult
+  /** Absent: there is no other attempt. */
+  readonly retry: Retry | undefined
+  /** From 0 to 1: what is left to chance in the wait for the next one. */
+  readonly chance: () => number
+  readonly now: Now
+}
+
 /** Once an attempt's result is in: ended, or waiting for its next attempt where `retry` has one left. */
-export function afterAttempt(
-  state: Running,
-  {
-    local,
-    outcome,
-    retry,
-    now,
-  }: {
-    readonly local: LocalAttempt
-    readonly outcome: AttemptResult
-    readonly retry: PipelineStep["retry"]
-    readonly now: Now
-  },
-): StepState {
-  const { probed, retryable: _, ...result } = outcome
+export function afterAttempt(state: Running, { local, outcome, retry, chance, now }: Outcome): StepState {
+  const { probed, retryable, ...result } = outcome
   if (state.probing !== undefined && (probed !== true || local.aborted !== undefined))
     return unresolved(state, now)
   const running = state.probing === undefined ? state : ({ ...state.probing, status: "running" } as const)
   const { attempt } = running
-  const failed = !outcome.success || local.aborted === "timeout"
-  if (failed && retry !== undefined && attempt < retry.attempts) {
-    const until = new Date(now.wallMs + retry.backoffMs * 2 ** (attempt - 1)).toISOString()
+  const kind = local.aborted === "timeout" ? "timeout" : outcome.success ? undefined : "failure"
+  const again = kind !== undefined && retryable !== false && (retry?.on?.includes(kind) ?? true)
+  if (again && retry !== undefined && attempt < retry.attempts) {
+    const until = new Date(now.wallMs + backoffMs(retry, attempt, chance)).toISOString()
     return { status: "waiting", waitingFor: { type: "timer", until }, since: stamp(now), attempt }
   }
-  const status = !failed ? "succeeded" : local.aborted === "cancelled" ? "cancelled" : "failed"
-  return { ...running, status, finishedAt: stamp(now), result: { ...result, success: !failed } }
+  const status = kind === undefined ? "succeeded" : local.aborted === "cancelled" ? "cancelled" : "failed"
+  return {
+    ...running,
+    status,
+    finishedAt: stamp(now),
+    result: { ...result, success: kind === undefined },
+  }
+}
+
+/** How long to wait after this attempt. */
+function backoffMs(retry: Retry, attempt: number, chance: () => number): number {
+  const doubled = retry.backoffMs * 2 ** (attempt - 1)
+  const bounded = Math.min(doubled, retry.maxBackoffMs ?? Number.POSITIVE_INFINITY, durationMsMax)
+  return Math.round(retry.jitter === undefined ? bounded : bounded * (1 - retry.jitter * chance()))
+}
+
+/** How long a timer runs, whatever the wall clock does meanwhile. */
+export function timerMs({ since, waitingFor }: Waiting): number {
+  return waitingFor.type === "timer" ? Math.max(0, Date.parse(waitingFor.until) - Date.parse(since)) : 0
+}
+
+/** It could not start. */
+export function failedToStart(before: StepState | undefined, message: string, now: Now): StepState {
+  const result = { success: false, message }
+  return { status: "failed", attempt: before?.attempt ?? 0, finishedAt: stamp(now), result }
+}
+
+/** Its `if` was false. */
+export function skipped(condition: Condition, now: Now): Skipped {
+  return { status: "skipped", attempt: 0, finishedAt: stamp(now), condition }
 }
 
 /** A cut-off attempt that must not simply be done again: somebody has to say how it ended. */
@@ -122,7 +157,10 @@ export function resolved({ waitingFor, resolution }: Waiting, now: Now): StepSta
   return { ...waitingFor.interrupted, status, finishedAt: stamp(now), result }
 }
 
-/** In a stopping run: an attempt that no host is running, or whose outcome nobody knows. Undefined for others. */
+/**
+ * Where the run goes on without the step: an attempt that no host is running, whose outcome nobody knows, or that was to
+ * be made again. Undefined for others.
+ */
 export function cancelledUnattended(state: StepState, now: Now): StepState | undefined {
   const ended = { status: "cancelled", finishedAt: stamp(now) } as const
   if (state.status === "running") {
@@ -132,7 +170,10 @@ export function cancelledUnattended(state: StepState, now: Now): StepState | und
       result: { success: false, message: "cancelled while no host was running it" },
     }
   }
-  if (state.status !== "waiting" || state.waitingFor.type !== "resolution") return undefined
+  if (state.status !== "waiting" || state.attempt === 0) return undefined
   const message = `cancelled; ${describeWaiting(state.waitingFor)}`
-  return { ...state.waitingFor.interrupted, ...ended, result: { success: false, message } }
+  const result = { success: false, message }
+  return state.waitingFor.type === "resolution"
+    ? { ...state.waitingFor.interrupted, ...ended, result }
+    : { ...ended, attempt: state.attempt, result }
 }

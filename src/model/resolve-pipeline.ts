@@ -19,7 +19,7 @@ import { present } from "./present.ts"
  */
 export function resolvePipeline(source: PipelineSource): { pipeline: Pipeline } | { faults: Fault[] } {
   const nodes = nodesOf(source)
-  const faults = [...repeatedIds(nodes), ...nodes.flatMap((node) => unknownNeeds(node, nodes))]
+  const faults = [...repeatedIds(nodes), ...unknownNeeds(nodes)]
   if (nodes.length > stepsMax) {
     faults.push({ message: `Expected at most ${stepsMax} steps, cleanup included`, path: "/steps" })
   }
@@ -192,25 +192,42 @@ function placeOf({ path, role }: Node): string {
 }
 
 /** Steps of the way need each other, and those of `finally` each other: they start when the way is over anyhow. */
-function unknownNeeds(node: Node, nodes: readonly Node[]): Fault[] {
-  if (node.role?.type === "ensure") return []
-  const peers = nodes.filter(({ role }) => role?.type === node.role?.type)
-  const known = new Set(peers.map(({ id }) => id))
-  return node.needs.flatMap(({ id: need, path = node.path }) => {
-    if (known.has(need)) return []
-    const other = nodes.find(({ id }) => id === need)
-    if (other !== undefined) {
-      const why =
-        node.role === undefined
-          ? `it is ${placeOf(other)}, which no step of the way can wait for`
-          : "the steps of finally start when all others have ended, and may need only each other"
-      return [{ message: `The step "${need}" cannot be needed here: ${why}`, path }]
-    }
-    const ids = peers.map(({ id }) => id)
-    const nearest = nearestName(need, ids)
-    const message = `No step has the id "${need}"; expected one of ${listNames(ids)}`
-    return [{ message, path, ...(nearest === undefined ? {} : { nearest }) }]
-  })
+function unknownNeeds(nodes: readonly Node[]): Fault[] {
+  const byId = new Map(nodes.map((node) => [node.id, node]))
+  return nodes.flatMap((node) =>
+    node.needs.flatMap(({ id: need, path }) => {
+      const other = byId.get(need)
+      const isPeer = other !== undefined && other.role?.type === node.role?.type
+      return path === undefined || isPeer ? [] : [wrongNeed(need, { path, node, other, nodes })]
+    }),
+  )
+}
+
+function wrongNeed(
+  need: string,
+  {
+    path,
+    node,
+    other,
+    nodes,
+  }: {
+    readonly path: string
+    readonly node: Node
+    readonly other: Node | undefined
+    readonly nodes: readonly Node[]
+  },
+): Fault {
+  if (other !== undefined) {
+    const why =
+      node.role === undefined
+        ? `it is ${placeOf(other)}, which no step of the way can wait for`
+        : "the steps of finally start when all others have ended, and may need only each other"
+    return { message: `The step "${need}" cannot be needed here: ${why}`, path }
+  }
+  const ids = nodes.filter(({ role }) => role?.type === node.role?.type).map(({ id }) => id)
+  const nearest = nearestName(need, ids)
+  const message = `No step has the id "${need}"; expected one of ${listNames(ids)}`
+  return { message, path, ...(nearest === undefined ? {} : { nearest }) }
 }
 
 function listNames(names: readonly string[]): string {

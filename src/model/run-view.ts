@@ -1,7 +1,17 @@
 import type { DriverResult } from "./driver.ts"
 import type { ResourceEvent } from "./event.ts"
-import type { PipelineStep } from "./pipeline.ts"
-import { describeWaiting, isEnded, type Run, type RunStatus, type StepState, type StepStatus } from "./run.ts"
+import type { Pipeline, PipelineStep, StepRole } from "./pipeline.ts"
+import { present } from "./present.ts"
+import {
+  type Condition,
+  describeWaiting,
+  type Run,
+  type RunStatus,
+  type StepState,
+  type StepStatus,
+} from "./run.ts"
+import { stepsOfRun } from "./run-steps.ts"
+import { describeSkip, runStandings, type Standing, stateStatus } from "./standing.ts"
 
 /** A run as the API shows it: the header and the steps put together, with what the records leave implied. */
 export interface RunView {
@@ -29,10 +39,12 @@ export interface RunView {
 export interface StepView {
   readonly id: string
   readonly name?: string
+  /** What it is for, when it is no step of the way. */
+  readonly role?: StepRole["type"]
   readonly driver: string
   readonly needs: readonly string[]
   readonly status: StepStatus
-  /** The result's message, or what it waits for. May be empty. */
+  /** The result's message, what it waits for, or why it was skipped. May be empty. */
   readonly message: string
   /** The newest attempt; 0 before the first. */
   readonly attempt: number
@@ -43,74 +55,105 @@ export interface StepView {
   /** Of the newest attempt. */
   readonly durationMs?: number
   readonly result?: DriverResult
+  /** The run whose result this is, when this one began behind it. */
+  readonly keptFrom?: string
+  /** Its `if`, which was false, and what that read. */
+  readonly condition?: Condition
 }
 
-/** Puts a run together from its records. `steps` are those of its pipeline revision, or its own without a pipeline. */
+/** Puts a run together from its records. `pipeline`: the revision it is pinned to; a run without one has its own steps. */
 export function viewRun(
   run: Run,
-  steps: readonly PipelineStep[],
+  pipeline: Pick<Pipeline, "steps" | "failFast"> | undefined,
   states: ReadonlyMap<string, StepState>,
 ): RunView {
-  const views = steps.map((step) => viewStep(step, states.get(step.id), run.status))
+  const steps = stepsOfRun(run, pipeline)
+  const standings = runStandings(run, steps, { states, failFast: pipeline?.failFast !== false })
+  const views = steps.map((step) => viewStep(step, states.get(step.id), standings.of.get(step.id)))
   return {
-    runId: run.runId,
-    status: run.status,
-    message: runMessage(run, views),
-    event: run.event,
-    resource: run.resource,
-    ...(run.pipeline === undefined ? {} : { pipeline: run.pipeline }),
-    ...(run.drivers === undefined ? {} : { drivers: run.drivers }),
-    ...(run.rerunOf === undefined ? {} : { rerunOf: run.rerunOf }),
-    createdAt: run.createdAt,
+    ...present({
+      runId: run.runId,
+      status: run.status,
+      message: runMessage(run, views),
+      event: run.event,
+      resource: run.resource,
+      pipeline: run.pipeline,
+      drivers: run.drivers,
+      rerunOf: run.rerunOf,
+      createdAt: run.createdAt,
+      cancelRequestedAt: run.cancelRequestedAt,
+    }),
     ...timesOf(run),
-    ...(run.cancelRequestedAt === undefined ? {} : { cancelRequestedAt: run.cancelRequestedAt }),
     steps: views,
   }
 }
 
 function runMessage(run: Run, steps: readonly StepView[]): string {
   if ("message" in run) return run.message
-  if (run.status === "running" && run.stopping !== undefined) return run.stopping.message
-  if (run.cancelRequestedAt !== undefined) return "cancelling"
-  const running = steps.some((step) => step.status === "running")
+  const live = steps.filter((step) => step.status === "running")
+  if (run.status === "running" && run.held !== undefined) {
+    return `held since ${run.held.since}: ${run.held.verdict.message}; save the mended pipeline or driver, or cancel`
+  }
+  const verdict =
+    run.status === "running" && run.stopping !== undefined
+      ? run.stopping.message
+      : run.cancelRequestedAt === undefined
+        ? undefined
+        : "cancelling"
+  if (verdict !== undefined) {
+    const waits = live.map((step) => `attempt ${step.attempt} of "${step.id}" on ${step.hostId}`)
+    return waits.length === 0 ? verdict : `${verdict}; waiting for ${waits.join(", ")} to end`
+  }
   const waiting = steps.filter((step) => step.status === "waiting").map((step) => step.message)
-  return running ? "" : [...new Set(waiting)].join("; ")
+  return live.length > 0 ? "" : [...new Set(waiting)].join("; ")
 }
 
-function viewStep(step: PipelineStep, state: StepState | undefined, run: RunStatus): StepView {
-  const shown = {
-    id: step.id,
-    ...(step.name === undefined ? {} : { name: step.name }),
-    driver: step.driver,
-    needs: step.needs,
-  }
-  if (state === undefined || (state.status === "waiting" && isEnded(run))) {
-    return {
-      ...shown,
-      status: isEnded(run) ? "skipped" : "pending",
-      message: "",
-      attempt: state?.attempt ?? 0,
-    }
-  }
-  if (state.status === "waiting") {
-    return { ...shown, status: "waiting", message: describeWaiting(state.waitingFor), attempt: state.attempt }
-  }
+function viewStep(
+  step: PipelineStep,
+  state: StepState | undefined,
+  standing: Standing | undefined,
+): StepView {
+  const status = stateStatus(state, standing)
+  const attempted = state !== undefined && "hostId" in state ? state : undefined
   return {
-    ...shown,
-    status: state.status,
-    message: messageOf(state),
-    attempt: state.attempt,
-    driverHash: state.driverHash,
-    hostId: state.hostId,
-    ...timesOf(state),
-    ...("result" in state ? { result: state.result } : {}),
+    ...present({
+      id: step.id,
+      name: step.name,
+      role: step.role?.type,
+      driver: step.driver,
+      needs: step.needs,
+      status,
+      message: messageOf(state, standing),
+      attempt: state?.attempt ?? 0,
+      driverHash: attempted?.driverHash,
+      hostId: attempted?.hostId,
+      keptFrom: attempted !== undefined && "keptFrom" in attempted ? attempted.keptFrom : undefined,
+      condition: state?.status === "skipped" ? state.condition : undefined,
+    }),
+    ...(state === undefined || state.status === "waiting" ? {} : timesOf(state)),
+    ...(state !== undefined && "result" in state ? { result: state.result } : {}),
   }
 }
 
-function messageOf(state: StepState): string {
-  if ("result" in state) return state.result.message
-  if (state.status !== "running" || state.probing === undefined) return ""
-  return `finding out how attempt ${state.probing.attempt} ended`
+function messageOf(state: StepState | undefined, standing: Standing | undefined): string {
+  if (standing?.type === "skipped") return describeSkip(standing.because)
+  if (state === undefined) return ""
+  switch (state.status) {
+    case "pending":
+      return ""
+    case "waiting":
+      return describeWaiting(state.waitingFor)
+    case "skipped":
+      return `its condition is false: ${state.condition.expression}`
+    case "running":
+      return state.probing === undefined ? "" : `finding out how attempt ${state.probing.attempt} ended`
+    case "succeeded":
+    case "failed":
+    case "cancelled":
+      return state.result.message
+    default:
+      return state satisfies never
+  }
 }
 
 function timesOf(record: Run | StepState) {

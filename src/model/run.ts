@@ -1,5 +1,7 @@
 import type { DriverResult } from "./driver.ts"
 import type { ResourceEvent } from "./event.ts"
+import type { ReadValue } from "./expression-values.ts"
+import type { JsonObject } from "./json.ts"
 import { formatLabels, type Labels } from "./labels.ts"
 import type { PipelineStep } from "./pipeline.ts"
 
@@ -26,23 +28,51 @@ interface RunIdentity {
    * other from its first attempt on. The run keeps them whatever is edited later.
    */
   readonly drivers?: { readonly [driver: string]: string }
+  /** What its drivers put off to the end of the run, in the order they asked for it. */
+  readonly deferred?: readonly PipelineStep[]
   /** The run this one does again. It may be gone by now. */
   readonly rerunOf?: string
   readonly createdAt: string
-  /** Someone asked for it to be cancelled; it is cancelled when no attempt runs any more. */
+  /** Someone asked for it to be cancelled; it is cancelled when no attempt runs any more and its cleanup is over. */
   readonly cancelRequestedAt?: string
+  /** What more they asked for: attempts get no grace period; nothing is cleaned up. */
+  readonly cancel?: { readonly kill?: true; readonly cleanup?: false }
+  /** The pipeline's `metadata`, `env` and `timeout` with their expressions evaluated, where they hold any. */
+  readonly values?: RunValues
+  /** How many attempts it has started; counted only where `maxParallel` bounds them. */
+  readonly starts?: number
+}
+
+/** What a pipeline's own expressions gave when a run of it started. The run keeps it. */
+export interface RunValues {
+  readonly metadata?: JsonObject
+  readonly env?: { readonly [name: string]: string }
+  readonly timeoutMs?: number
 }
 
 /**
  * The header of a run. `stopping` holds the verdict of a run that has been decided and still waits for attempts to
- * end: from then on no step starts.
+ * end, or for its cleanup: from then on no step of the way starts. `held` holds that of a run that is about to fail and
+ * waits for the pipeline or the driver to be mended: until it is decided, nothing starts.
  */
 export type Run = RunIdentity &
   (
     | { readonly status: "pending" }
-    | { readonly status: "running"; readonly startedAt: string; readonly stopping?: Verdict }
+    | {
+        readonly status: "running"
+        readonly startedAt: string
+        readonly stopping?: Verdict
+        readonly held?: Held
+      }
     | (Verdict & { readonly startedAt?: string; readonly finishedAt: string })
   )
+
+/** A run that is about to fail, and waits. `known`: the driver contents that served then under the names of what failed. */
+export interface Held {
+  readonly verdict: Verdict
+  readonly since: string
+  readonly known: readonly string[]
+}
 
 /** How a run ends. */
 export interface Verdict {
@@ -101,13 +131,39 @@ export type StepState =
       /** What somebody said of the interrupted attempt. */
       readonly resolution?: Resolution
     }
+  /** It is done again, as if it had not run: its attempts are counted on. */
+  | { readonly status: "pending"; readonly attempt: number }
   /** `probing`: it finds out how this cut-off attempt ended, and does nothing else. */
   | (Attempted & { readonly status: "running"; readonly probing?: Attempted })
   | (Attempted & {
       readonly status: "succeeded" | "failed" | "cancelled"
       readonly finishedAt: string
       readonly result: DriverResult
+      /** The run whose attempt this was: this one began behind it. */
+      readonly keptFrom?: string
     })
+  /** It came to an end while it was not running: it could not start, or gets no further attempt. */
+  | {
+      readonly status: "failed" | "cancelled"
+      /** The last one; 0 when there was none. */
+      readonly attempt: number
+      readonly finishedAt: string
+      readonly result: DriverResult
+      readonly driverHash?: never
+    }
+  /** Its `if` was false. */
+  | {
+      readonly status: "skipped"
+      readonly attempt: 0
+      readonly finishedAt: string
+      readonly condition: Condition
+    }
+
+/** An `if`, and what it read when it was evaluated: see {@link ReadValue}. */
+export interface Condition {
+  readonly expression: string
+  readonly values: readonly ReadValue[]
+}
 
 /** How an attempt that was cut off ended, as somebody found out; `retry`: it had no effect and is to be done again. */
 export type Resolution =

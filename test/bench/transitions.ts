@@ -39,7 +39,7 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
         steps: pipeline.steps,
         states: observed.states,
         claims: observed.claims,
-        labels: {},
+        env: {},
         caughtUp: true,
         local,
         host: {
@@ -48,10 +48,12 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
           fits: true,
           othersFit: false,
           locate: () => "here",
+          servedAs: () => [],
           hashOf: () => hash,
           elsewhere: () => false,
           listening: () => [],
         },
+        dueMs: () => 0,
       },
       { wallMs: Date.now(), monotonicMs: performance.now() },
     )
@@ -69,6 +71,7 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
 const succeededAttempt: LocalAttempt = {
   attempt: 1,
   deadlineMs: Number.POSITIVE_INFINITY,
+  timeoutMs: Number.POSITIVE_INFINITY,
   outcome: { success: true, message: "" },
 }
 

@@ -77,6 +77,7 @@ export async function openDrivers(
       ...overrides,
       workspace,
       signal: abort.signal,
+      killSignal: overrides.killSignal ?? new AbortController().signal,
     })
     return {
       result,

@@ -26,6 +26,7 @@ function attemptOf(name: string, hash: string, workspace: string) {
     token: hash,
     workspace,
     signal: new AbortController().signal,
+    killSignal: new AbortController().signal,
     log: async () => {},
   }
 }

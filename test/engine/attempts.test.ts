@@ -8,20 +8,23 @@ import { until } from "../rig/until.ts"
 const at = "2026-01-01T00:00:00.000Z"
 const step: PipelineStep = { id: "build", driver: "build", needs: [], timeoutMs: 60_000 }
 const order: AttemptOrder = {
-  run: {
-    runId: "run",
-    event: "create",
-    resource: { type: "app", name: "shop", version: 1 },
-    status: "running",
-    createdAt: at,
-    startedAt: at,
+  content: {
+    run: {
+      runId: "run",
+      event: "create",
+      resource: { type: "app", name: "shop", version: 1 },
+      status: "running",
+      createdAt: at,
+      startedAt: at,
+    },
+    pipeline: undefined,
+    steps: [step],
+    states: new Map(),
+    resource: shop,
+    env: {},
   },
-  pipeline: undefined,
-  steps: [step],
   step,
-  states: new Map(),
   state: { status: "running", attempt: 1, driverHash: "d", hostId: "here", startedAt: at },
-  resource: shop,
 }
 
 function attemptsOn(drivers: ScriptedDrivers): LocalAttempts {
@@ -31,7 +34,7 @@ function attemptsOn(drivers: ScriptedDrivers): LocalAttempts {
     log: async () => {},
     graceMs: 10,
     fencedGraceMs: 10,
-    inputOf: () => ({}),
+    defer: async () => {},
     onOutcome: () => {},
   })
 }
@@ -49,8 +52,8 @@ test("the first reason for ending an attempt stands", async () => {
   const drivers = new ScriptedDrivers("build")
   const attempts = attemptsOn(drivers)
   attempts.launch(order)
-  attempts.abort("run", "build", "timeout", "timed out")
-  attempts.abort("run", "build", "cancelled", "cancelled")
+  attempts.abort("run", "build", { reason: "timeout", message: "timed out" })
+  attempts.abort("run", "build", { reason: "cancelled", message: "cancelled" })
   expect((await (await drivers.nextAttempt()).result).message).toBe("timed out")
   expect(attempts.of("run").get("build")?.aborted).toBe("timeout")
 })

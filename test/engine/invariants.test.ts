@@ -104,7 +104,7 @@ class SimulatedHost {
         steps: this.#world.pipeline.steps,
         states: this.#observed.states,
         claims: this.#observed.claims,
-        labels: {},
+        env: {},
         caughtUp: heard >= this.#observed.headerRevision,
         local: this.#local,
         host: {
@@ -114,16 +114,18 @@ class SimulatedHost {
           fits: true,
           othersFit: false,
           locate: () => "here",
+          servedAs: () => [],
           elsewhere: () => true,
           listening: () => [],
         },
+        dueMs: () => 0,
       },
       { wallMs: this.#world.tick(), monotonicMs: 0 },
     )
     for (const effect of effects) {
       if (effect.type === "launch") {
         this.#world.started(effect.stepId, effect.attempt)
-        this.#local.set(effect.stepId, { attempt: effect.attempt, deadlineMs: 1 })
+        this.#local.set(effect.stepId, { attempt: effect.attempt, deadlineMs: 1, timeoutMs: 1 })
       } else if (effect.type === "abort") {
         const local = this.#local.get(effect.stepId) as LocalAttempt
         this.#local.set(effect.stepId, { ...local, aborted: effect.reason })

@@ -33,7 +33,7 @@ const step = (id: string, name?: string): PipelineStep => ({
   ...(name === undefined ? {} : { name }),
 })
 const view = (run: Run, states: Readonly<Record<string, StepState>> = {}) =>
-  viewRun(run, [step("a", "The first"), step("b")], new Map(Object.entries(states)))
+  viewRun(run, { steps: [step("a", "The first"), step("b")] }, new Map(Object.entries(states)))
 
 describe("a run's view", () => {
   test("shows steps without a record as pending, and as skipped once the run has ended", () => {
@@ -44,12 +44,11 @@ describe("a run's view", () => {
     expect(view(failed).steps.map(({ status }) => status)).toEqual(["skipped", "skipped"])
   })
 
-  test("shows a step that still waited when the run ended as skipped, with its attempts", () => {
+  test("shows a step that still waited for another attempt when the run ended as cancelled", () => {
     const retried = { ...waitingFor("shell"), attempt: 2 } as StepState
     expect(view(failed, { a: retried }).steps[0]).toMatchObject({
-      status: "skipped",
+      status: "cancelled",
       attempt: 2,
-      message: "",
     })
   })
 

@@ -101,12 +101,12 @@ export async function view(store: Store, runId: string): Promise<RunView> {
   if (entry === undefined) throw new Error(`run ${runId} exists`)
   const run = JSON.parse(entry.value) as Run
   const revision = run.pipeline && (await store.get(pipelineRevisionKey(run.pipeline.hash)))
-  const steps = run.steps ?? (revision === undefined ? [] : (JSON.parse(revision.value) as Pipeline).steps)
+  const pipeline = revision === undefined ? undefined : (JSON.parse(revision.value) as Pipeline)
   const { entries } = await store.list(stepsPrefix(runId))
   const states = new Map(
     entries.map(({ key, value }) => [key.slice(stepsPrefix(runId).length), JSON.parse(value) as StepState]),
   )
-  return viewRun(run, steps, states)
+  return viewRun(run, pipeline, states)
 }
 
 /** The run once it has ended. */
@@ -214,6 +214,7 @@ export async function startEngine(
     labels: {},
     graceMs: 100,
     attemptsMax: 64,
+    env: {},
     workspaceOf: (runId) => `/nowhere/${runId}`,
     log,
     ...options,

@@ -1,0 +1,51 @@
+import { messageOf } from "../errors.ts"
+import type { DriverResult } from "../model/driver.ts"
+import { evaluateExpressions, hasExpressions } from "../model/expression.ts"
+import type { JsonObject } from "../model/json.ts"
+import type { PipelineStep } from "../model/pipeline.ts"
+import type { Resource } from "../model/resource.ts"
+import { envOf, resourceFor, resultsBefore, stepScope } from "../model/run-scope.ts"
+import type { AttemptOrder } from "./attempts.ts"
+import { durationOf, textsOf } from "./run-values.ts"
+
+/** What a driver is given for an attempt, its expressions evaluated. */
+export interface Given {
+  readonly input: JsonObject
+  readonly env: { readonly [name: string]: string }
+  readonly timeoutMs: number
+  readonly results: { readonly [stepId: string]: DriverResult }
+  readonly resource: Resource
+}
+
+/** Whether a step holds expressions that an attempt evaluates; told once for each step of each pipeline in memory. */
+const dynamic = new WeakMap<PipelineStep, boolean>()
+
+function isDynamic(step: PipelineStep): boolean {
+  let is = dynamic.get(step)
+  if (is === undefined) {
+    is = step.timeout !== undefined || hasExpressions(step.with ?? {}) || hasExpressions(step.env ?? {})
+    dynamic.set(step, is)
+  }
+  return is
+}
+
+/** What an attempt is given, or why it cannot be: an expression without a value, in words for the attempt's failure. */
+export function givenOrFailure({ content, step }: AttemptOrder): Given | string {
+  const results = resultsBefore(step, content)
+  const resource = resourceFor(content, results)
+  const shared = envOf(content)
+  const plain = { results, resource, timeoutMs: step.timeoutMs, input: step.with ?? {} }
+  if (!isDynamic(step)) return { ...plain, env: { ...shared, ...step.env } }
+  const scope = stepScope(content, step)
+  try {
+    const timeout = step.timeout && evaluateExpressions(step.timeout, scope, "the timeout")
+    return {
+      ...plain,
+      input: evaluateExpressions(plain.input, scope),
+      env: { ...shared, ...textsOf(evaluateExpressions(step.env ?? {}, scope, "the env")) },
+      ...(timeout === undefined ? {} : { timeoutMs: durationOf(timeout, "the timeout") }),
+    }
+  } catch (error) {
+    return messageOf(error)
+  }
+}

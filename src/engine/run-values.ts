@@ -1,0 +1,60 @@
+import { durationMsMax, durationRule, parseDuration } from "../model/duration.ts"
+import { evaluateExpressions, hasExpressions } from "../model/expression.ts"
+import type { Json } from "../model/json.ts"
+import type { Pipeline } from "../model/pipeline.ts"
+import { present } from "../model/present.ts"
+import type { RunValues } from "../model/run.ts"
+import { type RunContent, startScope } from "../model/run-scope.ts"
+
+/** Whether a pipeline's own fields hold expressions; told once for each pipeline in memory. */
+const dynamic = new WeakMap<Pipeline, boolean>()
+
+/** Must the pipeline's own fields be evaluated when a run of it starts? */
+export function hasRunValues(pipeline: Pipeline): boolean {
+  let is = dynamic.get(pipeline)
+  if (is === undefined) {
+    is =
+      pipeline.timeout !== undefined ||
+      hasExpressions(pipeline.metadata) ||
+      hasExpressions(pipeline.env ?? {})
+    dynamic.set(pipeline, is)
+  }
+  return is
+}
+
+/**
+ * The pipeline's `metadata`, `env` and `timeout` for a run. Throws an `ExpressionError`, or an `Error` for a timeout that is
+ * no duration; the message is a whole sentence for the run's failure.
+ */
+export function runValues(pipeline: Pipeline, content: RunContent): RunValues {
+  const scope = startScope(content)
+  const env = pipeline.env && textsOf(evaluateExpressions(pipeline.env, scope, "the pipeline's env"))
+  return present({
+    metadata: evaluateExpressions(pipeline.metadata, scope, "the pipeline's metadata"),
+    env,
+    timeoutMs:
+      pipeline.timeout === undefined
+        ? undefined
+        : durationOf(
+            evaluateExpressions(pipeline.timeout, scope, "the pipeline's timeout"),
+            "the pipeline's timeout",
+          ),
+  })
+}
+
+/** The values of variables as texts. */
+export function textsOf(values: { readonly [name: string]: Json }): { readonly [name: string]: string } {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [
+      name,
+      typeof value === "string" ? value : value === null ? "" : JSON.stringify(value),
+    ]),
+  )
+}
+
+/** Milliseconds of an evaluated duration. Throws when it is none. */
+export function durationOf(value: Json, of: string): number {
+  const ms = typeof value === "string" ? parseDuration(value) : value
+  if (typeof ms === "number" && ms >= 0 && ms <= durationMsMax) return ms
+  throw new Error(`${durationRule} as ${of}, found ${JSON.stringify(value)}`)
+}

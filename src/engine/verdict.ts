@@ -1,0 +1,27 @@
+import type { StepState, Verdict } from "../model/run.ts"
+
+/** `step "build" failed: no such file`. */
+export function failureOf(
+  what: "step" | "cleanup step",
+  stepId: string,
+  state: StepState | undefined,
+): string {
+  const message = state !== undefined && "result" in state ? state.result.message : ""
+  return message === "" ? `${what} "${stepId}" failed` : `${what} "${stepId}" failed: ${message}`
+}
+
+/**
+ * A verdict once these cleanup steps have failed: a run that had succeeded has failed; an earlier failure stays the first
+ * thing that is said.
+ */
+export function withCleanup(
+  verdict: Verdict,
+  failed: readonly string[],
+  states: { get(stepId: string): StepState | undefined },
+): Verdict {
+  if (failed.length === 0) return verdict
+  const cleanup = failed.map((id) => failureOf("cleanup step", id, states.get(id))).join("; ")
+  return verdict.status === "succeeded"
+    ? { status: "failed", message: cleanup }
+    : { ...verdict, message: `${verdict.message}; ${cleanup}` }
+}

@@ -1,0 +1,109 @@
+import type { DriverResult } from "./driver.ts"
+import type { ExpressionScope } from "./expression.ts"
+import type { Json, JsonObject } from "./json.ts"
+import type { Pipeline, PipelineStep } from "./pipeline.ts"
+import type { Resource } from "./resource.ts"
+import type { Run } from "./run.ts"
+import { type Standings, type StepStates, stateStatus, type Upstream } from "./standing.ts"
+import { upstreamOf } from "./step-graph.ts"
+
+/** A run with all that its expressions may read. */
+export interface RunContent {
+  readonly run: Run
+  /** Absent for a resource without a pipeline. */
+  readonly pipeline: Pipeline | undefined
+  readonly steps: readonly PipelineStep[]
+  readonly states: StepStates
+  readonly resource: Resource
+  /** The host's variables that expressions may read. */
+  readonly env: { readonly [name: string]: string }
+}
+
+/** The pipeline's metadata as steps see it: with its expressions evaluated, once the run has started. */
+export function metadataOf({ run, pipeline }: Pick<RunContent, "run" | "pipeline">): JsonObject {
+  return run.values?.metadata ?? pipeline?.metadata ?? {}
+}
+
+/** The variables of every step of the run. */
+export function envOf({ run, pipeline }: Pick<RunContent, "run" | "pipeline">): {
+  readonly [name: string]: string
+} {
+  return run.values?.env ?? pipeline?.env ?? {}
+}
+
+/** What the pipeline's own expressions see, before any step: its metadata, its variables, its concurrency key. */
+export function startScope({ run, pipeline, resource, env }: RunContent): ExpressionScope {
+  return {
+    resource,
+    run: { id: run.runId, createdAt: run.createdAt, pipeline: pipeline?.name ?? "" },
+    event: run.event,
+    env,
+  }
+}
+
+/** What the expressions of a step see; `status` says what its `success()` and `failure()` answer. */
+export function stepScope(
+  content: RunContent,
+  step: PipelineStep,
+  { standings, status }: { readonly standings?: Standings; readonly status?: Upstream } = {},
+): ExpressionScope {
+  const results = resultsBefore(step, content)
+  const steps = [...upstreamOf(step, content.steps)].map((id) => {
+    const state = content.states.get(id)
+    return [id, { ...results[id], status: stateStatus(state, standings?.of.get(id)) }] as const
+  })
+  return {
+    ...startScope(content),
+    resource: resourceFor(content, results),
+    metadata: metadataOf(content),
+    results,
+    steps: Object.fromEntries(steps),
+    env: { ...content.env, ...envOf(content) },
+    ...(status === undefined ? {} : { status }),
+  }
+}
+
+/** Results of all steps this one comes after, near or far, by step id. */
+export function resultsBefore(
+  step: PipelineStep,
+  { steps, states }: Pick<RunContent, "steps" | "states">,
+): Record<string, DriverResult> {
+  const results: Record<string, DriverResult> = {}
+  for (const id of upstreamOf(step, steps)) {
+    const state = states.get(id)
+    if (state !== undefined && "result" in state) results[id] = state.result
+  }
+  return results
+}
+
+/**
+ * The resource as drivers and expressions see it: the pipeline's metadata below its own, and earlier results as
+ * `driverresults`, both nested and, for drivers of the older contract, as flat keys that hold JSON strings.
+ */
+export function resourceFor(
+  content: RunContent,
+  results: { readonly [stepId: string]: DriverResult },
+): Resource {
+  const { resource } = content
+  const byDriver = resultsByDriver(content.steps, results)
+  const metadata: Record<string, Json> = { ...metadataOf(content), ...resource.metadata }
+  if (byDriver.size > 0) {
+    metadata["driverresults"] = Object.fromEntries(byDriver) as unknown as JsonObject
+    for (const [driver, result] of byDriver) metadata[`driverresults.${driver}`] = JSON.stringify(result)
+  }
+  return { ...resource, metadata }
+}
+
+/** The same results by driver, in the pipeline's order: where a driver stands twice, its later step's result. */
+function resultsByDriver(
+  steps: readonly PipelineStep[],
+  results: { readonly [stepId: string]: DriverResult },
+): Map<string, DriverResult> {
+  const byDriver = new Map<string, DriverResult>()
+  if (Object.keys(results).length === 0) return byDriver
+  for (const step of steps) {
+    const result = results[step.id]
+    if (result !== undefined) byDriver.set(step.driver, result)
+  }
+  return byDriver
+}
