@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { join } from "node:path"
 import { buildExecutable } from "../rig/executable.ts"
-import { folderOf, serveWith, shellPipeline, waitForGate } from "../rig/host-process.ts"
+import { folderOf, serveWith, shellPipeline, waitForGate, writeFiles } from "../rig/host-process.ts"
 import { settableClock } from "../rig/settable-clock.ts"
 import { until } from "../rig/until.ts"
 
@@ -19,9 +19,13 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => executable[Symbol.asyncDispose]())
 
+const backoffMs = 2_000
 const pipelines = {
   "pipelines/greet.json": shellPipeline("greet", "echo one; echo two"),
   "pipelines/gate.json": shellPipeline("gate", `${waitForGate}; echo passed`, { timeout: "20m" }),
+  "pipelines/flaky.json": shellPipeline("flaky", "test -e tried || { touch tried; exit 1; }", {
+    retry: { attempts: 2, backoff: backoffMs },
+  }),
 }
 
 /** A host whose clock the test sets. */
@@ -48,6 +52,21 @@ async function timeAt(url: string): Promise<number> {
 }
 
 describe.each(jumps)("a clock that jumps an hour %s", (_, seconds) => {
+  test("neither hastens a retry nor holds it up", async () => {
+    await using rig = await hostWithClock()
+    const { host, clock, folder } = rig
+    const submittedAt = performance.now()
+    const runId = await host.submit("flaky")
+    await until("the step waits", async () => (await host.run(runId)).steps[0]?.status === "waiting")
+    clock.set({ seconds })
+    // A driver that comes has every run looked at again, at the new time.
+    await writeFiles(folder, { "drivers/other.js": "export default { reconcile() {} }" })
+    const names = async () => JSON.stringify((await host.ask("/drivers")).body)
+    await until("the driver is there", async () => (await names()).includes('"other"'))
+    expect(await host.ended(runId)).toMatchObject({ status: "succeeded", steps: [{ attempt: 2 }] })
+    expect(performance.now() - submittedAt).toBeGreaterThan(backoffMs)
+  }, 60_000)
+
   test("ends no attempt and loses no lease, run, log or key", async () => {
     await using rig = await hostWithClock()
     const { host, clock, folder } = rig
