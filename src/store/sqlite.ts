@@ -235,15 +235,19 @@ class SqliteStore implements Store {
 
   /** Refuses it when it brings something new into being. */
   #refuseNew({ work, reject }: Job): boolean {
-    if (work.type !== "commit") return false
-    const isNew = work.writes.some(
-      ({ type, key }) =>
-        type === "put" &&
-        !goesOn.some((prefix) => key.startsWith(prefix)) &&
-        this.#statements.revisions.get(key) === null,
-    )
-    if (isNew) reject(new ConveyorError("STORE_UNAVAILABLE", fullDisk(this.#file)))
-    return isNew
+    if (work.type !== "commit" || !work.writes.some((write) => this.#isNew(write))) return false
+    reject(new ConveyorError("STORE_UNAVAILABLE", fullDisk(this.#file)))
+    return true
+  }
+
+  #isNew({ type, key }: Write): boolean {
+    if (type !== "put" || goesOn.some((prefix) => key.startsWith(prefix))) return false
+    try {
+      return this.#statements.revisions.get(key) === null
+    } catch {
+      // What cannot be read now cannot be written either.
+      return true
+    }
   }
 
   /** Runs all that waits in one transaction, so that it shares one fsync. */
