@@ -89,12 +89,21 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     describe,
     onError: (message, cause) => log.error({ err: cause }, message),
   })
-  parts.defer(() =>
+  const giveLeaseBack = () =>
     lease[Symbol.asyncDispose]().catch((error: unknown) =>
       log.warn({ err: error }, "the lease could not be given back; it ends by itself"),
-    ),
+    )
+  parts.defer(giveLeaseBack)
+  const loader = parts.use(
+    createLoader({
+      folder: config.pipelines,
+      store,
+      lease,
+      // An embedded store is this host's alone.
+      ...(config.store.type === "etcd" ? { memory: join(config.data, "pipelines-seen.json") } : {}),
+      log,
+    }),
   )
-  const loader = parts.use(createLoader({ folder: config.pipelines, store, log }))
   await Promise.all([drivers.start(), lease.start().then(() => loader.start())])
 
   const engine = new Engine({
@@ -142,6 +151,9 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     const engineStopped = engine[Symbol.asyncDispose]()
     await drivers[Symbol.asyncDispose]()
     await engineStopped
+    // What is left needs no lease, and others need not wait for it.
+    await loader[Symbol.asyncDispose]()
+    await giveLeaseBack()
     await running.disposeAsync()
   })
   return {

@@ -53,6 +53,7 @@ export const faultShape = v.object({
   column: optional(v.number()),
   nearest: optional(v.string()),
   severity: optional(v.picklist(["error", "warning"])),
+  hosts: optional(v.array(v.string())),
 })
 
 /** Every error. */
@@ -203,6 +204,7 @@ export const pipelineShape = v.object({
   createdAt: time,
   updatedAt: time,
   faults: optional(v.array(faultShape)),
+  drift: optional(v.array(v.object({ hostId: v.string(), file: v.string(), hash: v.string() }))),
 })
 
 export const logLineShape = v.object({
@@ -243,6 +245,16 @@ export const hostShape = v.object({
   load: v.object({ attempts: v.number(), attemptsMax: v.number() }),
   drivers: v.array(v.object(driverFields)),
   driverFaults: v.array(faultShape),
+  drift: v.array(
+    v.object({
+      kind: v.picklist(["pipeline", "definition"]),
+      name: v.string(),
+      file: v.string(),
+      here: v.string(),
+      store: v.string(),
+      heldBy: v.array(v.string()),
+    }),
+  ),
 })
 
 export const healthShape = v.object({

@@ -1,3 +1,4 @@
+import type { ConcurrencyRecord } from "../model/concurrency.ts"
 import type { AttemptResult } from "../model/driver.ts"
 import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
@@ -36,6 +37,8 @@ export interface Observed {
    * jump of the wall clock moves nothing, and never further away than the whole time.
    */
   dueMs(since: string, durationMs: number): number
+  /** Who holds and awaits a concurrency key, as last seen. */
+  concurrencyOf(key: string): ConcurrencyRecord | undefined
 }
 
 /** An attempt on this host. `outcome` is there once the driver and all its processes have ended. */
@@ -85,7 +88,12 @@ export interface Now {
 
 /** A change of the run's records. Each is written by one guarded commit, alone or with others of the same plan. */
 export type Transition =
-  | { readonly type: "header"; readonly run: Run }
+  /** `key`: who holds and awaits its concurrency key afterwards; a record that is undefined goes. */
+  | {
+      readonly type: "header"
+      readonly run: Run
+      readonly key?: { readonly name: string; readonly record: ConcurrencyRecord | undefined }
+    }
   | { readonly type: "start"; readonly stepId: string; readonly state: StepState & { status: "running" } }
   /** Ends an attempt: fenced by its claim, which goes with it. */
   | { readonly type: "settle"; readonly stepId: string; readonly state: StepState }
@@ -108,6 +116,8 @@ export type Effect =
       /** Without a grace period. */
       readonly kill: boolean
     }
+  /** Cancel a run that has to make room for this one. */
+  | { readonly type: "replace"; readonly runId: string }
   /** Bring the code a run is pinned to here. */
   | { readonly type: "fetch"; readonly hash: string }
   /** Forget an attempt that is over and that another host or attempt has replaced. */

@@ -1,3 +1,4 @@
+import type { ConcurrencyRecord } from "../model/concurrency.ts"
 import type { Run, StepState } from "../model/run.ts"
 import type { StepStates } from "../model/standing.ts"
 import type { Effect, Now, Observed, Plan, Transition } from "./decision.ts"
@@ -17,6 +18,7 @@ export class Draft {
   readonly #started: Transition[] = []
   readonly #effects: Effect[] = []
   readonly #changed = new Map<string, StepState>()
+  #key: (Transition & { type: "header" })["key"]
   #wakeAtMs = Number.POSITIVE_INFINITY
 
   constructor(observed: Observed, now: Now) {
@@ -67,6 +69,11 @@ export class Draft {
     this.#started.push({ type: "skip", stepId, state })
   }
 
+  /** Who holds and awaits the run's concurrency key from this plan's header on. */
+  keep(name: string, record: ConcurrencyRecord | undefined): void {
+    this.#key = { name, record }
+  }
+
   effect(effect: Effect): void {
     this.#effects.push(effect)
   }
@@ -84,7 +91,11 @@ export class Draft {
   }
 
   result(): Plan {
-    const header: Transition[] = this.run === this.observed.run ? [] : [{ type: "header", run: this.run }]
+    const key = this.#key === undefined ? {} : { key: this.#key }
+    const header: Transition[] =
+      this.run === this.observed.run && this.#key === undefined
+        ? []
+        : [{ type: "header", run: this.run, ...key }]
     return {
       transitions: [...this.#settled, ...header, ...this.#started],
       effects: this.#effects,

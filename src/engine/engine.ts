@@ -4,7 +4,6 @@ import { ConveyorError, type ErrorCode, messageOf } from "../errors.ts"
 import type { HostLease } from "../hosts/host-lease.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
-import { present } from "../model/present.ts"
 import { isEnded, type Run } from "../model/run.ts"
 import { stepsOfRun } from "../model/run-steps.ts"
 import { follow } from "../store/follow.ts"
@@ -13,15 +12,19 @@ import type { Change, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
 import { DriverBundles } from "./bundles.ts"
+import { ConcurrencyKeys } from "./concurrency-keys.ts"
 import { CurrentPipelines } from "./current-pipelines.ts"
 import type { Effect, Now, Observed, Transition } from "./decision.ts"
 import { DeferredWork } from "./deferred-work.ts"
-import { OtherHosts, viewHost } from "./hosts.ts"
+import { OtherHosts } from "./hosts.ts"
 import { KnownRuns } from "./known-runs.ts"
 import type { ObservedRun } from "./observe.ts"
+import { observedOf } from "./observed-run.ts"
 import { plan } from "./plan.ts"
 import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
+import { requestReplacement } from "./replacement.ts"
+import { StarvedRuns } from "./starved-runs.ts"
 
 export interface EngineOptions {
   readonly store: Store
@@ -66,9 +69,10 @@ export class Engine implements AsyncDisposable {
   readonly #bundles: DriverBundles
   readonly #pipelines: CurrentPipelines
   readonly #deferred: DeferredWork
+  readonly #keys: ConcurrencyKeys
   readonly #runs: KnownRuns
   readonly #queue: RunQueue
-  readonly #starved = new Set<string>()
+  readonly #starved = new StarvedRuns()
   readonly #stop = new AbortController()
   #starting = 0
   #draining = false
@@ -86,6 +90,9 @@ export class Engine implements AsyncDisposable {
       store: options.store,
       drivers: options.drivers,
       bundles: this.#bundles,
+    })
+    this.#keys = new ConcurrencyKeys(options.store, (runIds) => {
+      for (const runId of runIds) this.#runs.wakeKnown(runId)
     })
     this.#records = new RunRecords(options.store)
     this.#queue = new RunQueue({ parallelMax, work: (runId) => this.#look(runId) })
@@ -124,6 +131,7 @@ export class Engine implements AsyncDisposable {
     const onError = (cause: unknown) => this.#log.error({ err: cause }, "the watch failed; it is begun again")
     await Promise.all([
       this.#pipelines.start(signal, onError),
+      this.#keys.start(signal, onError),
       follow(this.#store, {
         list: prefixes.hosts,
         watch: prefixes.hosts,
@@ -226,16 +234,17 @@ export class Engine implements AsyncDisposable {
       const observed = this.#observed(run, run.header, missing)
       const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
       for (const effect of effects) this.#perform(run, run.header, effect)
-      if (starved) this.#starved.add(run.runId)
+      if (starved) this.#starved.add(run.runId, run.pipeline?.content.priority ?? 0)
       if (behind) this.#runs.wakeWhenCaughtUp(run.runId)
       this.#queue.wakeAt(run.runId, wakeAtMs)
       if (transitions.length === 0) {
         if (isEnded(run.header.status)) this.#endTracking(run)
-        if (effects.every(({ type }) => type === "fetch")) return
+        if (effects.every(({ type }) => type === "fetch" || type === "replace")) return
       } else if (await this.#commit(run, transitions)) {
         conflicts = 0
       } else {
         run.missedNews()
+        if (run.header?.concurrency !== undefined) await this.#keys.read(run.header.concurrency.key)
         await this.#lease.confirm()
         if (conflicts > 0) await Bun.sleep(Math.min(2 ** conflicts, conflictBackoffMsMax))
         conflicts++
@@ -247,7 +256,7 @@ export class Engine implements AsyncDisposable {
   async #commit(run: ObservedRun, transitions: readonly Transition[]): Promise<boolean> {
     const held = this.#lease.current
     if (held === undefined) return false
-    const { guards, writes, taken } = commitOf(run, transitions, held)
+    const { guards, writes, taken } = commitOf(run, transitions, held, this.#keys)
     const starting = taken.filter(({ type }) => type === "start").length
     this.#starting += starting
     let revision: Revision | undefined
@@ -262,7 +271,7 @@ export class Engine implements AsyncDisposable {
       this.#starting -= starting
     }
     if (revision === undefined) return false
-    takeIn(run, taken, revision)
+    takeIn(run, taken, { revision, keys: this.#keys })
     for (const transition of taken) {
       if (transition.type !== "settle" && transition.type !== "release") continue
       this.#forget(run.runId, transition.stepId)
@@ -275,12 +284,11 @@ export class Engine implements AsyncDisposable {
     this.#admitStarved()
   }
 
-  /** Wakes the run that has waited longest for a slot, if there is one. If it takes none, its look wakes the next. */
+  /** Wakes the run whose turn it is to take a slot, if there is one. If it takes none, its look wakes the next. */
   #admitStarved(): void {
-    const [runId] = this.#starved
-    if (runId === undefined || this.#slots <= 0) return
-    this.#starved.delete(runId)
-    this.#queue.wake(runId)
+    if (this.#slots <= 0) return
+    const runId = this.#starved.take()
+    if (runId !== undefined) this.#queue.wake(runId)
   }
 
   #perform(run: ObservedRun, header: Run, effect: Effect): void {
@@ -297,8 +305,24 @@ export class Engine implements AsyncDisposable {
       case "fetch":
         void this.#fetch(effect.hash)
         break
+      case "replace":
+        void this.#replace(run, effect.runId)
+        break
       default:
         effect satisfies never
+    }
+  }
+
+  /** Asks for a run to be cancelled that has to make room for this one. */
+  async #replace({ runId }: ObservedRun, replaced: string): Promise<void> {
+    try {
+      await requestReplacement(this.#store, replaced, { by: runId })
+    } catch (error) {
+      this.#report(error, {
+        about: { runId },
+        message: `${replaced} is not replaced yet: ${messageOf(error)}`,
+      })
+      this.#queue.wakeAt(runId, performance.now() + retryMs)
     }
   }
 
@@ -330,29 +354,22 @@ export class Engine implements AsyncDisposable {
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
     const { labels, drivers, env } = this.#options
-    const pipeline = run.pipeline?.content
-    return present({
-      run: header,
-      pipeline,
-      steps: stepsOfRun(header, pipeline),
-      resource: run.resource,
-      env,
-      currentHash: "held" in header ? this.#pipelines.get(header.pipeline?.name ?? "") : undefined,
+    return observedOf(run, header, {
       missing,
-      states: run.states,
-      claims: run.claims,
+      env,
+      now: clock(),
       caughtUp: this.#runs.isCaughtUp(run),
       local: this.#attempts.of(run.runId),
-      host: viewHost({
+      pipelines: this.#pipelines,
+      keys: this.#keys,
+      host: {
         hostId: this.#lease.hostId,
         labels,
         drivers,
         others: this.#otherHosts,
         bundles: this.#bundles,
         slots: this.#slots,
-        wanted: pipeline?.host ?? {},
-      }),
-      dueMs: (since: string, durationMs: number) => run.dueMs(since, durationMs, clock()),
+      },
     })
   }
 

@@ -49,6 +49,7 @@ export class HostLease implements AsyncDisposable {
   readonly #options: HostLeaseOptions
   readonly #listeners: LeaseListener[] = []
   #held: HeldLease | undefined
+  #gained = Promise.withResolvers<void>()
   #confirming: Promise<void> | undefined
   #renewTimer: Timer | undefined
   #fenceTimer: Timer | undefined
@@ -65,6 +66,18 @@ export class HostLease implements AsyncDisposable {
   /** What to write under; undefined while this host may not write. */
   get current(): HeldLease | undefined {
     return this.#held
+  }
+
+  /** Resolves with the lease as soon as there is one; with undefined when `signal` aborts before. */
+  async held(signal: AbortSignal): Promise<HeldLease | undefined> {
+    const aborted = Promise.withResolvers<void>()
+    const onAbort = () => aborted.resolve()
+    signal.addEventListener("abort", onAbort, { once: true })
+    while (this.#held === undefined && !signal.aborted) {
+      await Promise.race([this.#gained.promise, aborted.promise])
+    }
+    signal.removeEventListener("abort", onAbort)
+    return signal.aborted ? undefined : this.#held
   }
 
   get hostId(): string {
@@ -138,6 +151,7 @@ export class HostLease implements AsyncDisposable {
     const held = await this.#fence(lease)
     if (this.#ended) return await this.#options.store.revoke(lease)
     this.#held = held
+    this.#gained.resolve()
     this.#published = ""
     this.#renewLater(renewalsPerTtl)
     this.#fenceAfter(askedAt)
@@ -196,6 +210,7 @@ export class HostLease implements AsyncDisposable {
     const held = this.#held
     if (held === undefined) return
     this.#held = undefined
+    this.#gained = Promise.withResolvers<void>()
     clearTimeout(this.#renewTimer)
     clearTimeout(this.#fenceTimer)
     void this.#regain(held.lease, Promise.all(this.#listeners.map(({ onLost }) => onLost?.())))

@@ -8,7 +8,12 @@ import { nearestName } from "../model/nearest.ts"
 import { canonicalPipeline, type Pipeline } from "../model/pipeline.ts"
 import { type PipelineSource, pipelineFields, pipelineSourceSchema } from "../model/pipeline-source.ts"
 import { resolvePipeline } from "../model/resolve-pipeline.ts"
-import { type DefinitionSource, definitionFields, definitionSourceSchema } from "../model/resource.ts"
+import {
+  type DefinitionSource,
+  definitionFields,
+  definitionHash,
+  definitionSourceSchema,
+} from "../model/resource.ts"
 import { missingField, type PathFault, schemaFault } from "../model/schema-fault.ts"
 import { type Place, type ReadDocument, readDocuments } from "./document.ts"
 import { unknownFields } from "./unknown-fields.ts"
@@ -23,7 +28,13 @@ export type Declaration = Place &
         /** {@link canonicalPipeline} as SHA-256 in hex. */
         readonly hash: string
       }
-    | { readonly kind: "definition"; readonly name: string; readonly definition: DefinitionSource }
+    | {
+        readonly kind: "definition"
+        readonly name: string
+        readonly definition: DefinitionSource
+        /** {@link definitionHash} */
+        readonly hash: string
+      }
   )
 
 /** What one file says. With a fault that is no warning it declares nothing: a file is taken whole or not at all. */
@@ -144,7 +155,8 @@ async function readDefinition(value: { readonly [key: string]: Json }): Promise<
   const definition = result.output
   const compiled = await compileSchema(definition.schema)
   if ("faults" in compiled) return { faults: [...faults, ...compiled.faults] }
-  return { declaration: { kind: "definition", name: definition.name, definition }, faults }
+  const { name } = definition
+  return { declaration: { kind: "definition", name, definition, hash: definitionHash(definition) }, faults }
 }
 
 function unknownPipelineFields(value: { readonly [key: string]: Json }): PathFault[] {

@@ -94,6 +94,10 @@ function runMessage(run: Run, steps: readonly StepView[]): string {
   if (run.status === "running" && run.held !== undefined) {
     return `held since ${run.held.since}: ${run.held.verdict.message}; save the mended pipeline or driver, or cancel`
   }
+  if (run.concurrency?.queuedAt !== undefined && run.cancelRequestedAt === undefined) {
+    const { key, queuedAt } = run.concurrency
+    return `waiting for the concurrency key "${key}" since ${queuedAt}`
+  }
   const verdict =
     run.status === "running" && run.stopping !== undefined
       ? run.stopping.message

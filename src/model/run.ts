@@ -1,3 +1,4 @@
+import type { RunConcurrency } from "./concurrency.ts"
 import type { DriverResult } from "./driver.ts"
 import type { ResourceEvent } from "./event.ts"
 import type { ReadValue } from "./expression-values.ts"
@@ -39,6 +40,10 @@ interface RunIdentity {
   readonly cancel?: { readonly kill?: true; readonly cleanup?: false }
   /** The pipeline's `metadata`, `env` and `timeout` with their expressions evaluated, where they hold any. */
   readonly values?: RunValues
+  /** The concurrency key it holds, or waits for; absent before it asked, and where its pipeline has none. */
+  readonly concurrency?: RunConcurrency
+  /** The run with the same concurrency key that it was cancelled for. */
+  readonly replacedBy?: string
   /** How many attempts it has started; counted only where `maxParallel` bounds them. */
   readonly starts?: number
 }

@@ -1,6 +1,6 @@
 import type { Run } from "../model/run.ts"
 import { prefixes } from "../store/keys.ts"
-import { isOfStore } from "./store-id.ts"
+import { isOfStore } from "./data-owner.ts"
 import { pages, type Sweep } from "./sweep.ts"
 
 /** The code of drivers in a host's data folder, by hash. */

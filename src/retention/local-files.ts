@@ -4,7 +4,7 @@ import type { Run } from "../model/run.ts"
 import { isUuid } from "../model/uuid.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Store } from "../store/store.ts"
-import { isOfStore } from "./store-id.ts"
+import { isOfStore } from "./data-owner.ts"
 import { type Moment, pages, type RetentionLimits } from "./sweep.ts"
 
 export interface LocalFilesOptions {

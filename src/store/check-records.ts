@@ -74,7 +74,6 @@ export function readRecord(entry: Entry, facts: Facts): readonly string[] {
   switch (`${room}/`) {
     case prefixes.definitions:
       return readAs(v.object({ name: v.literal(path[0] ?? "") }), entry, () => [])
-    case prefixes.fileFaults:
     case prefixes.idempotency:
       return readAs(v.object({}), entry, () => [])
     case "pipeline-revisions/":
@@ -103,6 +102,7 @@ export function readRecord(entry: Entry, facts: Facts): readonly string[] {
       return []
     case prefixes.hostLeases:
       return unlessLeased(entry)
+    case prefixes.hostFiles:
     case prefixes.hosts:
       return [
         ...unlessLeased(entry),

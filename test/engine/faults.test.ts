@@ -54,7 +54,7 @@ describe("a run ends", () => {
     await cancel(real, runId)
     store.compact()
     store.releaseWatches()
-    await until("the active runs are listed anew", () => store.heldLists === 4)
+    await until("the active runs are listed anew", () => store.heldLists === 5)
     store.releaseLists()
     expect(await ended(real, runId)).toMatchObject({ status: "cancelled" })
   })

@@ -112,6 +112,7 @@ function planOf(situation: Situation): Plan {
       listening: () => [],
       ...situation.host,
     },
+    concurrencyOf: () => undefined,
     dueMs: (since, durationMs) => now.monotonicMs + Date.parse(since) + durationMs - now.wallMs,
     ...(situation.currentHash === undefined ? {} : { currentHash: situation.currentHash }),
   }
@@ -154,6 +155,8 @@ function said({ transitions, effects, starved, behind }: Plan): string[] {
           return `abort ${effect.stepId}: ${effect.reason}`
         case "discard":
           return `discard ${effect.stepId}`
+        case "replace":
+          return `replace ${effect.runId}`
         case "fetch":
           return `fetch ${effect.hash}`
         default:

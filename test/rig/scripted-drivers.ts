@@ -37,6 +37,11 @@ export class ScriptedAttempt {
   fail(message: string): void {
     this.#settle({ success: false, message })
   }
+
+  /** As one that knows that another attempt would fail, too. */
+  failForGood(message: string): void {
+    this.#settle({ success: false, message, retryable: false })
+  }
 }
 
 /** A driver host whose drivers do nothing until the test holds their attempts and settles them. */

@@ -7,7 +7,9 @@ import {
   claimKey,
   driverBundleKey,
   driverBundlePartKey,
+  hostFileKey,
   hostKey,
+  hostLeaseKey,
   moveKey,
   pipelineKey,
   pipelineRevisionKey,
@@ -171,23 +173,29 @@ describe("a check names", () => {
     ])
   })
 
-  test("hosts and claims without a lease, which would never go", async () => {
+  test("hosts, what they publish and claims without a lease, which would never go", async () => {
     await using rig = await storeInOrder()
     const lease = await rig.store.grant(60_000)
     const claim = JSON.stringify({ hostId: "h", attempt: 1 })
     const host = { type: "put", key: hostKey("h"), value: '{"hostId":"h"}' } as const
+    const fence = { type: "put", key: hostLeaseKey("h"), value: "" } as const
+    const file = { type: "put", key: hostFileKey("h", "deep/a.yaml"), value: '{"hostId":"h"}' } as const
     const held = { type: "put", key: claimKey(rig.runId, "build"), value: claim } as const
     await rig.store.commit(
       [],
       [
         { ...host, lease },
+        { ...fence, lease },
+        { ...file, lease },
         { ...held, lease },
       ],
     )
     expect(await faultsOf(rig.store)).toEqual([])
-    await rig.store.commit([], [host, held])
+    await rig.store.commit([], [host, fence, file, held])
     expect(await faultsOf(rig.store)).toEqual(
-      [host.key, held.key].map((key) => `${key}: it has no lease, so it outlives its host`),
+      [file.key, fence.key, host.key, held.key].map(
+        (key) => `${key}: it has no lease, so it outlives its host`,
+      ),
     )
   })
 

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { storeIdKey } from "../store/keys.ts"
 import type { Store } from "../store/store.ts"
+import { storeIdOf } from "../store/store-id.ts"
 
 /**
  * Do the files in the data folder belong to runs of this store? A host may be started on its data folder with another
@@ -9,16 +9,8 @@ import type { Store } from "../store/store.ts"
  */
 export async function isOfStore(data: string, store: Store): Promise<boolean> {
   const file = join(data, "store-id")
-  const storeId = await idOf(store)
+  const storeId = await storeIdOf(store)
   const known = await readFile(file, "utf8").catch(() => undefined)
   if (known === undefined) await Bun.write(file, `${storeId}\n`)
   return known === undefined || known.trim() === storeId
-}
-
-async function idOf(store: Store): Promise<string> {
-  const entry = await store.get(storeIdKey)
-  if (entry !== undefined) return entry.value
-  const value = Bun.randomUUIDv7()
-  await store.commit([{ key: storeIdKey, modRevision: 0 }], [{ type: "put", key: storeIdKey, value }])
-  return (await store.get(storeIdKey))?.value ?? value
 }
