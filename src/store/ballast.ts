@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { rmSync, statSync } from "node:fs"
-import { open, rm, statfs } from "node:fs/promises"
+import { open, rename, rm, statfs } from "node:fs/promises"
 import { dirname } from "node:path"
 
 export interface BallastOptions {
@@ -77,18 +77,18 @@ export class Ballast implements Disposable {
     const { file, bytes } = this.#options
     const { bavail, bsize } = await statfs(dirname(file))
     if (bavail * bsize < 2 * bytes) return false
-    const handle = await open(file, "w")
+    const unfinished = `${file}.new`
     try {
+      await using handle = await open(unfinished, "w")
       // A disk that compresses makes nothing of zeros.
       const chunk = randomBytes(Math.min(chunkBytes, bytes))
       for (let written = 0; written < bytes; written += chunk.length) await handle.write(chunk)
       await handle.sync()
+      await rename(unfinished, file)
       return true
     } catch (error) {
-      await rm(file, { force: true })
+      await rm(unfinished, { force: true })
       throw error
-    } finally {
-      await handle.close()
     }
   }
 }
