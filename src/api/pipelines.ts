@@ -1,16 +1,20 @@
+import * as v from "valibot"
 import { ConveyorError } from "../errors.ts"
 import type { HostFile } from "../model/host-file.ts"
+import type { JsonObject } from "../model/json.ts"
 import { nearestName } from "../model/nearest.ts"
 import { canonicalPipeline, type Pipeline, type PipelineRecord } from "../model/pipeline.ts"
+import { checkPipeline } from "../model/pipeline-check.ts"
 import { pipelineSourceSchema } from "../model/pipeline-source.ts"
 import { resolvePipeline } from "../model/resolve-pipeline.ts"
+import { openIssues, schemaFault } from "../model/schema-fault.ts"
 import { definitionKey, pipelineKey, pipelineRevisionKey, prefixes } from "../store/keys.ts"
 import type { Entry, Store } from "../store/store.ts"
 import { definitionNotFound, namesUnder, requireNoFile, requireSameName } from "./definitions.ts"
 import { allHostFiles, driftOfPipeline, faultsAbout } from "./host-files.ts"
 import { listPage, pageOf, pageResponse } from "./paging.ts"
 import { notFound } from "./problem.ts"
-import { nameParameter, readBody } from "./request.ts"
+import { nameParameter, readObject } from "./request.ts"
 import type { ApiContext, Route } from "./route.ts"
 import { json, listOf, nothing, pageQuery, pipelineShape } from "./shapes.ts"
 
@@ -104,13 +108,19 @@ export function pipelineRoutes(context: ApiContext): readonly Route[] {
 
 /** The pipeline in a body, with everything implied written out; its resource definition must exist. */
 async function readPipeline(store: Store, request: Request, name?: string): Promise<Pipeline> {
-  const source = await readBody(request, pipelineSourceSchema, name === undefined ? {} : { name })
-  const resolved = resolvePipeline(source)
-  if ("faults" in resolved) {
-    throw new ConveyorError("INVALID", "The pipeline does not validate", { faults: resolved.faults })
+  const body = await readObject(request, name === undefined ? {} : { name })
+  const { success, output, issues = [] } = v.safeParse(pipelineSourceSchema, body)
+  const schemaFaults = openIssues(issues).map(schemaFault)
+  const faults = [...schemaFaults, ...checkPipeline(body as JsonObject, schemaFaults)]
+  if (!success || faults.some(({ severity }) => severity !== "warning")) {
+    throw new ConveyorError("INVALID", "The pipeline does not validate", {
+      faults: faults.map(({ at: _, atKey: __, ...fault }) => fault),
+    })
   }
-  if ((await store.get(definitionKey(source.resource))) === undefined) {
-    throw await definitionNotFound(store, source.resource)
+  const resolved = resolvePipeline(output)
+  if ("faults" in resolved) throw new Error("A pipeline that has been checked can be resolved")
+  if ((await store.get(definitionKey(output.resource))) === undefined) {
+    throw await definitionNotFound(store, output.resource)
   }
   return resolved.pipeline
 }

@@ -214,9 +214,11 @@ export const logLineShape = v.object({
   timestamp: time,
   message: v.string(),
   sequence: v.number(),
+  /** Which of the run's places it lies in; absent for the first. */
+  place: optional(v.number()),
   step: optional(v.string()),
   attempt: optional(v.number()),
-  stream: v.picklist(logStreams),
+  stream: v.picklist([...logStreams, "notice"]),
 })
 
 const driverFields = {
@@ -235,9 +237,15 @@ export const driverShape = v.object({
   hosts: v.array(v.string()),
   faults: v.array(faultShape),
 })
+export const describedDriverShape = v.object({
+  ...driverShape.entries,
+  inputSchema: optional(mapping),
+  outputSchema: optional(mapping),
+})
 
 export const hostShape = v.object({
   hostId: v.string(),
+  folder: v.string(),
   version: v.string(),
   startedAt: time,
   url: optional(v.string()),

@@ -1,4 +1,4 @@
-import type { AttemptResult } from "../model/driver.ts"
+import type { AttemptResult, DriverSchemas } from "../model/driver.ts"
 import type { JsonObject } from "../model/json.ts"
 import type { Attempt } from "./driver-host.ts"
 import type { ExecOptions } from "./sdk.ts"
@@ -10,6 +10,8 @@ import type { ExecOptions } from "./sdk.ts"
  *   host                                   worker
  *    │── load ─────────────────────────────►│
  *    │◄──────────────── loaded │ refused ───│
+ *    │── describe ─────────────────────────►│   of one worker for each content
+ *    │◄──────────────────── described ──────│
  *    │── attempt ──────────────────────────►│
  *    │◄──────────────────── log, exec, … ───│   any number
  *    │── logged, exec-ended, abort, … ─────►│
@@ -54,6 +56,7 @@ export type ToWorker =
       readonly marks: Readonly<Record<string, string>>
       readonly heapBytesMax: number
     }
+  | { readonly type: "describe" }
   | { readonly type: "attempt"; readonly serial: number; readonly context: AttemptContext }
   | { readonly type: "abort"; readonly serial: number; readonly message: string }
   /** The first `count` log messages of the attempt are durable. */
@@ -64,6 +67,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "loaded"; readonly driver: LoadedDriver }
   | { readonly type: "refused"; readonly message: string }
+  | { readonly type: "described"; readonly schemas: DriverSchemas }
   /** The abort was heard. */
   | { readonly type: "aborting"; readonly serial: number }
   | { readonly type: "log"; readonly serial: number; readonly message: string }

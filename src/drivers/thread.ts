@@ -1,5 +1,5 @@
 import { messageOf } from "../errors.ts"
-import type { AttemptResult } from "../model/driver.ts"
+import type { AttemptResult, DriverSchemas } from "../model/driver.ts"
 import type { JsonObject } from "../model/json.ts"
 import { endProcesses } from "./end-processes.ts"
 import { createLogRoom, setDurable } from "./log-room.ts"
@@ -61,6 +61,7 @@ export class DriverThread implements Disposable {
   readonly #mark = `worker/${Bun.randomUUIDv7()}`
   readonly #onHeap: (message: string) => void
   readonly #loaded = Promise.withResolvers<LoadedDriver | string>()
+  readonly #described = Promise.withResolvers<DriverSchemas>()
   #running: Running | undefined
   #serial = 0
   /** Why it is over; undefined while it is alive. */
@@ -108,6 +109,12 @@ export class DriverThread implements Disposable {
     return this.#gone ?? Promise.resolve()
   }
 
+  /** What the driver takes and gives; nothing when the thread ends before it has said so. Never rejects. */
+  describe(): Promise<DriverSchemas> {
+    this.#send({ type: "describe" })
+    return this.#described.promise
+  }
+
   /** Runs one attempt. Never rejects. Only one at a time. In a thread that has ended the attempt fails and says why. */
   run(context: AttemptContext, requests: AttemptRequests): Promise<AttemptResult> {
     if (this.#endMessage !== undefined) return Promise.resolve(failure(this.#endMessage))
@@ -142,6 +149,7 @@ export class DriverThread implements Disposable {
     // What was cut off in the middle had no chance to tell.
     if (this.#hasChildren || this.#running !== undefined) this.#gone = endMarked(this.#mark)
     this.#loaded.resolve(message)
+    this.#described.resolve({})
     this.#settle(failure(message))
   }
 
@@ -168,6 +176,9 @@ export class DriverThread implements Disposable {
         return
       case "refused":
         this.end(message.message)
+        return
+      case "described":
+        this.#described.resolve(message.schemas)
         return
       case "fault":
         this.#fail(message)

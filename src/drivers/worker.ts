@@ -5,6 +5,7 @@ import { messageOf } from "../errors.ts"
 import { type LoadedModule, readModule } from "./loaded-module.ts"
 import { createLogRoom, type LogRoom } from "./log-room.ts"
 import type { FromWorker, ToWorker } from "./protocol.ts"
+import { describeSchemas } from "./schema-description.ts"
 import { createWorkerAttempt, traceOf, type WorkerAttempt } from "./worker-attempt.ts"
 import { hasChildren, heapOver, markChildren, watchHeap } from "./worker-bounds.ts"
 
@@ -40,6 +41,9 @@ self.onmessage = ({ data: message }: MessageEvent<string | LogRoom>) => {
       markChildren(data.marks)
       loading = load(data.file)
       return
+    case "describe":
+      void describe()
+      return
     case "attempt":
       void run(data)
       return
@@ -74,6 +78,12 @@ async function importDriver(file: string): Promise<LoadedModule | string> {
   } catch (thrown) {
     return `The file throws when it is loaded: ${messageOf(thrown)}`
   }
+}
+
+async function describe(): Promise<void> {
+  const driver = await loading
+  const schemas = driver === undefined || typeof driver === "string" ? {} : await describeSchemas(driver)
+  send({ type: "described", schemas })
 }
 
 async function run({ serial, context }: Extract<ToWorker, { type: "attempt" }>): Promise<void> {

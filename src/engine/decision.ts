@@ -31,6 +31,8 @@ export interface Observed {
   readonly caughtUp: boolean
   /** The attempts this host is running, or has run and not written down yet, by step id. */
   readonly local: ReadonlyMap<string, LocalAttempt>
+  /** Steps that are left to the host the run is on, and until when (monotonic). */
+  readonly left: ReadonlyMap<string, number>
   readonly host: HostView
   /**
    * When this time after `since` is over, on this host's monotonic clock: fixed when it is first asked for, so that a
@@ -57,6 +59,8 @@ export interface LocalAttempt {
 /** What this host knows of drivers, and how much it may still take on. */
 export interface HostView {
   readonly hostId: string
+  /** The id of its data folder, where its attempts log. */
+  readonly folder: string
   /** How many more attempts may start here now. */
   readonly slots: number
   /** The hash of the driver that serves here under this name. */
@@ -70,6 +74,8 @@ export interface HostView {
   servedAs(driver: string): readonly string[]
   /** Does any other live host that fits have it? */
   elsewhere(driver: string): boolean
+  /** Is this other host alive, and could it start a step with this driver, of this content where one is named? */
+  couldStart(hostId: string, driver: { readonly name: string; readonly hash: string | undefined }): boolean
   /** Names of the drivers, on any live host, that reconcile this kind when no pipeline is named; ordered. */
   listening(kind: string): readonly string[]
 }
@@ -120,6 +126,8 @@ export type Effect =
   | { readonly type: "replace"; readonly runId: string }
   /** Bring the code a run is pinned to here. */
   | { readonly type: "fetch"; readonly hash: string }
+  /** Leave a step to the host the run is on until this moment (monotonic). */
+  | { readonly type: "leave"; readonly stepId: string; readonly untilMs: number }
   /** Forget an attempt that is over and that another host or attempt has replaced. */
   | { readonly type: "discard"; readonly stepId: string }
 

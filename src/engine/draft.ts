@@ -2,7 +2,7 @@ import type { ConcurrencyRecord } from "../model/concurrency.ts"
 import type { Run, StepState } from "../model/run.ts"
 import type { StepStates } from "../model/standing.ts"
 import type { Effect, Now, Observed, Plan, Transition } from "./decision.ts"
-import type { Running, Skipped, Waiting } from "./step-states.ts"
+import { type Running, type Skipped, type Waiting, withPlacesOf } from "./step-states.ts"
 
 /** A plan in the making: the decisions so far, laid over what is observed, so that later ones see them. */
 export class Draft {
@@ -42,13 +42,15 @@ export class Draft {
     return this.#changed.size
   }
 
-  settle(stepId: string, state: StepState): void {
+  settle(stepId: string, ended: StepState): void {
+    const state = withPlacesOf(this.states.get(stepId), ended)
     this.#changed.set(stepId, state)
     this.#settled.push({ type: "settle", stepId, state })
   }
 
   reset(stepId: string, attempt: number): void {
-    this.#settled.push({ type: "reset", stepId, state: { status: "pending", attempt } })
+    const state = withPlacesOf(this.states.get(stepId), { status: "pending" as const, attempt })
+    this.#settled.push({ type: "reset", stepId, state })
   }
 
   release(stepId: string): void {
@@ -61,8 +63,10 @@ export class Draft {
   }
 
   /** Writes down that a step waits, where that is news. */
-  wait(stepId: string, state: Waiting | undefined): void {
-    if (state !== undefined) this.#started.push({ type: "wait", stepId, state })
+  wait(stepId: string, waits: Waiting | undefined): void {
+    if (waits === undefined) return
+    const state = withPlacesOf(this.states.get(stepId), waits)
+    this.#started.push({ type: "wait", stepId, state })
   }
 
   skip(stepId: string, state: Skipped): void {

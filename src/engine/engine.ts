@@ -1,11 +1,10 @@
 import type { Logger } from "pino"
 import type { DriverHost } from "../drivers/driver-host.ts"
-import { ConveyorError, type ErrorCode, messageOf } from "../errors.ts"
+import { messageOf } from "../errors.ts"
 import type { HostLease } from "../hosts/host-lease.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
 import { isEnded, type Run } from "../model/run.ts"
-import { stepsOfRun } from "../model/run-steps.ts"
 import { follow } from "../store/follow.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Change, Revision, Store } from "../store/store.ts"
@@ -19,12 +18,14 @@ import { DeferredWork } from "./deferred-work.ts"
 import { OtherHosts } from "./hosts.ts"
 import { KnownRuns } from "./known-runs.ts"
 import type { ObservedRun } from "./observe.ts"
-import { observedOf } from "./observed-run.ts"
+import { observedOf, orderOf } from "./observed-run.ts"
 import { plan } from "./plan.ts"
 import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
 import { requestReplacement } from "./replacement.ts"
 import { StarvedRuns } from "./starved-runs.ts"
+import { Troubles } from "./troubles.ts"
+import type { Workspaces } from "./workspaces.ts"
 
 export interface EngineOptions {
   readonly store: Store
@@ -32,6 +33,8 @@ export interface EngineOptions {
   readonly appendLog: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
   /** This host's lease. It is held before the engine starts, and given back after the engine has stopped. */
   readonly lease: HostLease
+  /** The id of its data folder, where {@link appendLog} writes. */
+  readonly folder: string
   /** This host's labels. */
   readonly labels: Labels
   /** How long an attempt that is aborted may take to end by itself. */
@@ -39,16 +42,13 @@ export interface EngineOptions {
   readonly attemptsMax: number
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
-  readonly workspaceOf: (runId: string) => string
+  readonly workspaces: Pick<Workspaces, "pathOf" | "prepare">
   readonly log: Logger
 }
 
 /** Runs being worked on at the same moment; the others wait in the queue. It bounds reads, not attempts. */
 const parallelMax = 256
 const retryMs = 250
-const storeFaults: ReadonlySet<ErrorCode> = new Set(["STORE_UNAVAILABLE", "STORE_CORRUPT"])
-/** A store that failed again after no longer than this has not been well between. Some of what it is asked may work. */
-const outageGapMs = 10_000
 /** How long, after their grace period, attempts may take to give their claims back before the host stops anyway. */
 const settleMsMax = 5_000
 const conflictBackoffMsMax = 500
@@ -73,17 +73,17 @@ export class Engine implements AsyncDisposable {
   readonly #runs: KnownRuns
   readonly #queue: RunQueue
   readonly #starved = new StarvedRuns()
+  readonly #troubles: Troubles
   readonly #stop = new AbortController()
   #starting = 0
   #draining = false
-  #attemptsEnded: Promise<boolean> | undefined
-  /** When the store last did not answer, by the monotonic clock. */
-  #storeAwayAt = Number.NEGATIVE_INFINITY
+  #attemptsEnded: Promise<void> | undefined
 
   constructor(options: EngineOptions) {
     this.#options = options
     this.#store = options.store
     this.#log = options.log
+    this.#troubles = new Troubles({ log: options.log, mayWrite: () => this.#lease.current !== undefined })
     this.#bundles = new DriverBundles(options.store, options.drivers)
     this.#pipelines = new CurrentPipelines(options.store, () => this.#runs.wakeHeld())
     this.#deferred = new DeferredWork({
@@ -105,12 +105,12 @@ export class Engine implements AsyncDisposable {
     })
     this.#attempts = new LocalAttempts({
       drivers: options.drivers,
-      workspaceOf: options.workspaceOf,
+      workspaces: options.workspaces,
       log: options.appendLog,
       graceMs: options.graceMs,
       // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.
       fencedGraceMs: Math.min(options.graceMs, options.lease.ttlMs / 4),
-      defer: (order, driver, input) => this.#deferred.add(order, driver, input),
+      defer: (order, work) => this.#deferred.add(order, work),
       onOutcome: (runId) => this.#queue.wake(runId),
     })
   }
@@ -155,7 +155,8 @@ export class Engine implements AsyncDisposable {
   /** No attempt starts any more; resolves when those that run have ended, or `graceMs` is over: then they are ended. */
   async drain(graceMs: number): Promise<void> {
     this.#draining = true
-    if (!(await this.#attempts.idle(graceMs))) await this.#endAttempts()
+    await this.#attemptsOver(graceMs)
+    if (this.#attempts.count > 0) await this.#endAttempts()
   }
 
   /** Ends what still runs, gives its claims back and stops looking. Runs go on elsewhere, or at the next start. */
@@ -167,10 +168,18 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Waits once, however often it is called: with the store away, claims cannot be given back. */
-  #endAttempts(): Promise<boolean> {
+  #endAttempts(): Promise<void> {
     this.#attempts.close("ended: the host is stopping")
-    this.#attemptsEnded ??= this.#attempts.idle(this.#options.graceMs + settleMsMax)
+    this.#attemptsEnded ??= this.#attemptsOver(this.#options.graceMs + settleMsMax)
     return this.#attemptsEnded
+  }
+
+  /** Resolves when there are no attempts, `ms` are over, or all have ended and the store is not there to be told. */
+  async #attemptsOver(ms: number): Promise<void> {
+    await Promise.race([
+      this.#attempts.idle(ms),
+      this.#attempts.settled().then(() => this.#troubles.outlast()),
+    ])
   }
 
   #onHosts(changes: readonly Change[]): void {
@@ -192,6 +201,7 @@ export class Engine implements AsyncDisposable {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
     this.#runs.missedNews()
+    this.#troubles.wake()
     await Promise.race([this.#attempts.settled(), Bun.sleep(this.#lease.ttlMs / 3)])
   }
 
@@ -206,20 +216,11 @@ export class Engine implements AsyncDisposable {
       // Its alarm looks at it again. Whoever else waits for a slot is not asked now, when the store may be away.
       this.#starved.delete(runId)
       if (this.#stop.signal.aborted) return
-      this.#report(error, { about: { runId }, message: `the run is looked at again: ${messageOf(error)}` })
+      this.#troubles.report(error, {
+        about: { runId },
+        message: `the run is looked at again: ${messageOf(error)}`,
+      })
       this.#queue.wakeAt(runId, performance.now() + retryMs)
-    }
-  }
-
-  /** An outage of the store is one line, however many runs it holds up. */
-  #report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
-    if (!(error instanceof ConveyorError && storeFaults.has(error.code))) {
-      this.#log.error({ err: error, ...about }, message)
-    } else {
-      const now = performance.now()
-      const isNews = now - this.#storeAwayAt > outageGapMs
-      this.#storeAwayAt = now
-      if (isNews) this.#log.error({ err: error }, "the store does not answer; runs go on when it does")
     }
   }
 
@@ -233,7 +234,7 @@ export class Engine implements AsyncDisposable {
       if (run.header === undefined) return this.#drop(run.runId)
       const observed = this.#observed(run, run.header, missing)
       const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
-      for (const effect of effects) this.#perform(run, run.header, effect)
+      for (const effect of effects) this.#perform(run, effect)
       if (starved) this.#starved.add(run.runId, run.pipeline?.content.priority ?? 0)
       if (behind) this.#runs.wakeWhenCaughtUp(run.runId)
       this.#queue.wakeAt(run.runId, wakeAtMs)
@@ -261,10 +262,9 @@ export class Engine implements AsyncDisposable {
     this.#starting += starting
     let revision: Revision | undefined
     try {
-      for (const transition of taken) {
+      for (const each of taken) {
         // A run may be pinned to code only when the code is safe.
-        if (transition.type === "header")
-          await this.#bundles.keep(Object.values(transition.run.drivers ?? {}))
+        if (each.type === "header") await this.#bundles.keep(Object.values(each.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
     } finally {
@@ -273,8 +273,10 @@ export class Engine implements AsyncDisposable {
     if (revision === undefined) return false
     takeIn(run, taken, { revision, keys: this.#keys })
     for (const transition of taken) {
-      if (transition.type !== "settle" && transition.type !== "release") continue
-      this.#forget(run.runId, transition.stepId)
+      const { type } = transition
+      if (type === "settle" || type === "release") this.#forget(run.runId, transition.stepId)
+      // At once, so that its slot counts as taken before anybody else looks for one.
+      else if (type === "start" && this.#lease.current === held) this.#launch(run, transition.stepId)
     }
     return true
   }
@@ -291,16 +293,19 @@ export class Engine implements AsyncDisposable {
     if (runId !== undefined) this.#queue.wake(runId)
   }
 
-  #perform(run: ObservedRun, header: Run, effect: Effect): void {
+  #perform(run: ObservedRun, effect: Effect): void {
     switch (effect.type) {
       case "launch":
-        this.#launch(run, header, effect.stepId)
+        this.#launch(run, effect.stepId)
         break
       case "abort":
         this.#attempts.abort(run.runId, effect.stepId, effect)
         break
       case "discard":
         this.#forget(run.runId, effect.stepId)
+        break
+      case "leave":
+        run.left.set(effect.stepId, effect.untilMs)
         break
       case "fetch":
         void this.#fetch(effect.hash)
@@ -318,7 +323,7 @@ export class Engine implements AsyncDisposable {
     try {
       await requestReplacement(this.#store, replaced, { by: runId })
     } catch (error) {
-      this.#report(error, {
+      this.#troubles.report(error, {
         about: { runId },
         message: `${replaced} is not replaced yet: ${messageOf(error)}`,
       })
@@ -333,27 +338,18 @@ export class Engine implements AsyncDisposable {
     } catch (error) {
       if (this.#stop.signal.aborted) return
       const message = `the code of a driver could not be fetched; it is tried again: ${messageOf(error)}`
-      this.#report(error, { about: { hash }, message })
+      this.#troubles.report(error, { about: { hash }, message })
       await Bun.sleep(retryMs)
       this.#runs.wakeAll()
     }
   }
 
-  #launch(run: ObservedRun, header: Run, stepId: string): void {
-    const steps = stepsOfRun(header, run.pipeline?.content)
-    const step = steps.find((candidate) => candidate.id === stepId)
-    const state = run.states.get(stepId)
-    const { resource } = run
-    if (step === undefined || state?.status !== "running" || resource === undefined) {
-      throw new Error(`a claimed step has a running state, a step and a resource: ${run.runId}/${stepId}`)
-    }
-    const pipeline = run.pipeline?.content
-    const content = { run: header, pipeline, steps, states: run.states, resource, env: this.#options.env }
-    this.#attempts.launch({ content, step, state })
+  #launch(run: ObservedRun, stepId: string): void {
+    this.#attempts.launch(orderOf(run, stepId, this.#options.env))
   }
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
-    const { labels, drivers, env } = this.#options
+    const { folder, labels, drivers, env } = this.#options
     return observedOf(run, header, {
       missing,
       env,
@@ -364,6 +360,7 @@ export class Engine implements AsyncDisposable {
       keys: this.#keys,
       host: {
         hostId: this.#lease.hostId,
+        folder,
         labels,
         drivers,
         others: this.#otherHosts,

@@ -1,6 +1,8 @@
 import { present } from "../model/present.ts"
 import type { Run } from "../model/run.ts"
+import type { RunContent } from "../model/run-scope.ts"
 import { stepsOfRun } from "../model/run-steps.ts"
+import type { AttemptOrder } from "./attempts.ts"
 import type { ConcurrencyKeys } from "./concurrency-keys.ts"
 import type { CurrentPipelines } from "./current-pipelines.ts"
 import type { LocalAttempt, Now, Observed } from "./decision.ts"
@@ -34,8 +36,22 @@ export function observedOf(run: ObservedRun, header: Run, around: Surroundings):
     claims: run.claims,
     caughtUp: around.caughtUp,
     local: around.local,
+    left: run.left,
     host: viewHost({ ...around.host, wanted: pipeline?.host ?? {} }),
     dueMs: (since: string, durationMs: number) => run.dueMs(since, durationMs, around.now),
     concurrencyOf: (key: string) => around.keys.get(key),
   })
+}
+
+/** An attempt of a step that this host has claimed. */
+export function orderOf(run: ObservedRun, stepId: string, env: RunContent["env"]): AttemptOrder {
+  const { header, resource, states } = run
+  const pipeline = run.pipeline?.content
+  const steps = header === undefined ? [] : stepsOfRun(header, pipeline)
+  const step = steps.find((candidate) => candidate.id === stepId)
+  const state = states.get(stepId)
+  if (!header || step === undefined || state?.status !== "running" || resource === undefined) {
+    throw new Error(`a claimed step has a running state, a step and a resource: ${run.runId}/${stepId}`)
+  }
+  return { content: { run: header, pipeline, steps, states, resource, env }, step, state }
 }

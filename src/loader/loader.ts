@@ -60,6 +60,8 @@ export interface Loader extends AsyncDisposable {
   readonly pipelines: number
   /** All that is wrong in the folder now, ordered by file. */
   faults(): readonly Fault[]
+  /** Tells when another folder is in this place: it was not there before, or was made again. */
+  onFolder(listener: () => void): void
 }
 
 /** Makes a loader. Nothing is read before its start. */
@@ -78,6 +80,7 @@ class FolderLoader implements Loader {
   #isSettled = false
   /** The folder that is watched; another one in its place needs a new watch. */
   #identity: string | undefined
+  readonly #folderListeners: (() => void)[] = []
   #isMissing = false
   /** The store does not say yet what the folder did at the last scan. */
   #isBehind = true
@@ -114,6 +117,10 @@ class FolderLoader implements Loader {
 
   faults(): readonly Fault[] {
     return [...this.#applied.faults.values()].flatMap(({ faults }) => faults)
+  }
+
+  onFolder(listener: () => void): void {
+    this.#folderListeners.push(listener)
   }
 
   async start(): Promise<void> {
@@ -196,6 +203,7 @@ class FolderLoader implements Loader {
     if (this.#identity !== content.identity) {
       this.#watch.renew()
       this.#identity = content.identity
+      for (const listener of this.#folderListeners) listener()
     }
     if (!content.changed && !this.#isBehind && !this.#hasNews) return
     this.#isBehind = true

@@ -11,6 +11,7 @@
  *   idempotency/<hash>                       IdempotencyRecord: the first answer to a client's own key
  *   concurrency/<hash>                       ConcurrencyRecord: who holds a concurrency key, and who waits for it
  *   hosts/<hostId>                           HostRecord, leased
+ *   host-drivers/<hostId>/<hash>             DriverSchemas, leased: what a driver of that host takes and gives
  *   host-leases/<hostId>                     "", leased, put once for each lease: guards what is written under it
  *   host-files/<hostId>/<file>               HostFile, leased: what a file of that host's pipelines folder says
  *   retention/collector                      the id of the host that collects what need not be kept, leased
@@ -36,6 +37,7 @@ export const prefixes = {
   idempotency: "idempotency/",
   concurrency: "concurrency/",
   hosts: "hosts/",
+  hostDrivers: "host-drivers/",
   hostLeases: "host-leases/",
   hostFiles: "host-files/",
   runs: "runs/",
@@ -64,6 +66,7 @@ export const concurrencyKey = (key: string) =>
 export const collectorKey = "retention/collector"
 export const storeIdKey = "retention/store"
 export const hostLeaseKey = (hostId: string) => `host-leases/${hostId}`
+export const hostDriverKey = (hostId: string, hash: string) => `host-drivers/${hostId}/${hash}`
 /** `file` is relative to the pipelines folder and may hold "/". */
 export const hostFileKey = (hostId: string, file: string) => `host-files/${hostId}/${file}`
 export const hostKey = (hostId: string) => `hosts/${hostId}`

@@ -77,6 +77,50 @@ describe("pipelines", () => {
     expect((await rig.send("GET", "/pipelines/bad")).status).toBe(404)
   })
 
+  test("what is wrong with expressions is told beside what the schema says, and refuses an update, too", async () => {
+    const bad = {
+      name: "bad",
+      resource: "app",
+      timeout: "2 hours",
+      steps: [
+        { id: "build", driver: "shell", if: "evnt == 'create'" },
+        { driver: "shell", needs: [], with: { a: [`\${{ steps.build.status }}`] } },
+      ],
+    }
+    const faults = [
+      { path: "/timeout", nearest: "2h" },
+      { path: "/steps/0/if", nearest: "event" },
+      { path: "/steps/1/with/a/0", message: expect.stringContaining("write needs: [build]") },
+    ]
+    const posted = await rig.send("POST", "/pipelines", bad)
+    expect(posted).toMatchObject({ status: 422, body: { faults } })
+    expect(Object.keys(posted.body.faults[2])).toEqual(["message", "path"])
+    expect(await rig.send("PUT", "/pipelines/release", { ...bad, name: "release" })).toMatchObject({
+      status: 422,
+      body: { faults },
+    })
+  })
+
+  test("a warning keeps nothing from being written", async () => {
+    const steps = [{ driver: "shell", with: { run: `\${{ metadata.none }}` } }]
+    const { status } = await rig.send("POST", "/pipelines", { name: "warned", resource: "app", steps })
+    expect(status).toBe(201)
+  })
+
+  test("nesting without end is refused, not walked", async () => {
+    const deep = "[".repeat(100_000) + "]".repeat(100_000)
+    for (const [field, path] of [
+      ["with", "/steps/0/with"],
+      ["env", "/steps/0/env/a"],
+      ["ensure", "/steps/0/ensure/driver"],
+    ]) {
+      const body = `{"name":"deep","resource":"app","steps":[{"driver":"shell","${field}":{"a":${deep}}}]}`
+      const answer = await fetch(`${rig.url}/pipelines`, { method: "POST", body })
+      expect(answer.status).toBe(422)
+      expect(await answer.json()).toMatchObject({ faults: [{ path }] })
+    }
+  })
+
   test("an update makes a new revision, and the same content writes nothing", async () => {
     const source = { ...releasePipeline, name: "changing" }
     const { body: first } = await rig.send("POST", "/pipelines", source)

@@ -43,8 +43,10 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
         env: {},
         caughtUp: true,
         local,
+        left: new Map(),
         host: {
           hostId,
+          folder: hostId,
           slots: 64,
           fits: true,
           othersFit: false,
@@ -52,6 +54,7 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
           servedAs: () => [],
           hashOf: () => hash,
           elsewhere: () => false,
+          couldStart: () => false,
           listening: () => [],
         },
         concurrencyOf: () => undefined,

@@ -12,6 +12,7 @@ import { until } from "../rig/until.ts"
 export interface StartedAttempt {
   readonly result: Promise<AttemptResult>
   readonly lines: UnwrittenLogLine[]
+  readonly runId: string
   readonly workspace: string
   readonly token: string
   /** Without `graceMs` it has the grace period it was started with. */
@@ -64,12 +65,13 @@ export async function openDrivers(
     const abort = new AbortController()
     const id = ++attempts
     const workspace = overrides.workspace ?? join(temp.path, "workspaces", String(id))
-    const token = `run-${Bun.randomUUIDv7()}/step/${id}`
+    // Of its own: by it an attempt's processes are found, and other tests run on this machine.
+    const runId = `run-${Bun.randomUUIDv7()}`
+    const token = `${runId}/step/${id}`
     const result = host.run({
       driver: { name: driver, hash: overrides.driver?.hash ?? hashOf(driver) },
       ...shopAttempt,
-      // Its processes are found by it, and other tests may run at this moment.
-      runId: `run-${Bun.randomUUIDv7()}`,
+      runId,
       token,
       log: async (batch) => {
         for (const line of batch) lines.push(line)
@@ -82,6 +84,7 @@ export async function openDrivers(
     return {
       result,
       lines,
+      runId,
       workspace,
       token,
       abort: (message = "took too long", graceMs) =>

@@ -11,7 +11,6 @@ export default defineDriver({
 })`,
   })
   const attempt = drivers.attempt("d", {
-    runId: "run-1",
     attempt: 2,
     event: "update",
     input: { a: 1 },
@@ -26,7 +25,7 @@ export default defineDriver({
     metadata: { m: true },
     env: { E: "1" },
     results: { before: { success: true, message: "ok", data: [1] } },
-    run: { id: "run-1", pipeline: "release", createdAt: "2026-01-01T00:00:00.000Z" },
+    run: { id: attempt.runId, pipeline: "release", createdAt: "2026-01-01T00:00:00.000Z" },
     step: { id: "step", driver: "d" },
     attempt: 2,
     token: attempt.token,
@@ -60,8 +59,12 @@ ${exports}`,
     createdAt: "2026-01-01T00:00:00.000Z",
     updatedAt: "2026-01-01T00:00:00.000Z",
   }
-  const attempt = drivers.attempt("old", { resource, runId: "run-1" })
-  expect(await attempt.result).toEqual({ success: true, message: "run-1", data: { name: "shop", shared: 1 } })
+  const attempt = drivers.attempt("old", { resource })
+  expect(await attempt.result).toEqual({
+    success: true,
+    message: attempt.runId,
+    data: { name: "shop", shared: 1 },
+  })
   expect(attempt.messages("log")).toEqual(["plain create", "info", "warn", "error", "labelled"])
 })
 

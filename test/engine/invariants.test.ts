@@ -108,8 +108,10 @@ class SimulatedHost {
         env: {},
         caughtUp: heard >= this.#observed.headerRevision,
         local: this.#local,
+        left: new Map(),
         host: {
           hostId: this.hostId,
+          folder: this.hostId,
           slots: 2 - this.#local.size,
           hashOf: () => "d",
           fits: true,
@@ -117,6 +119,7 @@ class SimulatedHost {
           locate: () => "here",
           servedAs: () => [],
           elsewhere: () => true,
+          couldStart: () => false,
           listening: () => [],
         },
         concurrencyOf: () => undefined,

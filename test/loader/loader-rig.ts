@@ -83,6 +83,7 @@ export async function loaderRig(options: LoaderRigOptions = {}): Promise<LoaderR
       const leased: Loader = {
         start: () => loader.start(),
         faults: () => loader.faults(),
+        onFolder: (listener) => loader.onFolder(listener),
         get pipelines() {
           return loader.pipelines
         },

@@ -1,6 +1,7 @@
 import pino from "pino"
 import type { DriverHost } from "../../src/drivers/driver-host.ts"
 import { Engine, type EngineOptions } from "../../src/engine/engine.ts"
+import { Workspaces } from "../../src/engine/workspaces.ts"
 import { type HeldLease, HostLease } from "../../src/hosts/host-lease.ts"
 import type { ResourceEvent } from "../../src/model/event.ts"
 import type { JsonObject } from "../../src/model/json.ts"
@@ -14,6 +15,7 @@ import {
   activeRunKey,
   claimKey,
   hostLeaseKey,
+  pipelineKey,
   pipelineRevisionKey,
   resourceKey,
   runKey,
@@ -93,6 +95,19 @@ export async function submit(store: Store, submission: Submission = {}): Promise
   )
   if (revision === undefined) throw new Error("a commit without guards holds")
   return runId
+}
+
+/** Writes the pipeline under its name, as a mended file does. */
+export async function save(store: Store, pipeline: Pipeline): Promise<void> {
+  const at = new Date().toISOString()
+  const record = { pipeline, hash: hashOf(pipeline), createdAt: at, updatedAt: at }
+  await store.commit(
+    [],
+    [
+      { type: "put", key: pipelineKey(pipeline.name), value: JSON.stringify(record) },
+      { type: "put", key: pipelineRevisionKey(record.hash), value: canonicalPipeline(pipeline) },
+    ],
+  )
 }
 
 /** The run as the API would show it. */
@@ -197,6 +212,7 @@ export async function startEngine(
     ttlMs: leaseTtlMs,
     describe: () => ({
       hostId,
+      folder: hostId,
       version: "test",
       startedAt: "2026-01-01T00:00:00.000Z",
       labels: options.labels ?? {},
@@ -211,11 +227,12 @@ export async function startEngine(
     drivers,
     lease,
     appendLog: async () => {},
+    folder: hostId,
     labels: {},
     graceMs: 100,
     attemptsMax: 64,
     env: {},
-    workspaceOf: (runId) => `/nowhere/${runId}`,
+    workspaces: new Workspaces("/nowhere"),
     log,
     ...options,
   })

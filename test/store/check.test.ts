@@ -5,6 +5,7 @@ import { checkStore } from "../../src/store/check.ts"
 import {
   activeRunKey,
   claimKey,
+  concurrencyKey,
   driverBundleKey,
   driverBundlePartKey,
   hostFileKey,
@@ -170,6 +171,31 @@ describe("a check names", () => {
     expect(await faultsOf(rig.store)).toEqual([
       `${stepKey(rig.runId, "biuld")}: the pipeline of the run has no step "biuld"`,
       `${stepKey("x", "build")}: there is no such run`,
+    ])
+  })
+
+  test("no deferred step, and none of a pipeline from before the run was mended", async () => {
+    await using rig = await storeInOrder()
+    const header = JSON.parse((await rig.store.get(runKey(rig.runId)))?.value ?? "{}")
+    const step = JSON.stringify({ status: "succeeded", attempt: 1 })
+    const deferred = [{ id: "build.deferred" }]
+    await write(rig.store, put(stepKey(rig.runId, "build.deferred"), step))
+    await write(rig.store, put(runKey(rig.runId), JSON.stringify({ ...header, deferred })))
+    expect(await faultsOf(rig.store)).toEqual([])
+    await write(rig.store, put(stepKey(rig.runId, "gone"), step))
+    await write(rig.store, put(runKey(rig.runId), JSON.stringify({ ...header, deferred, mended: 1 })))
+    expect(await faultsOf(rig.store)).toEqual([])
+  })
+
+  test("concurrency keys that runs hold which are over, or are not there", async () => {
+    await using rig = await storeInOrder()
+    const key = concurrencyKey("production")
+    const since = "2026-01-01T00:00:00.000Z"
+    const places = { holders: [{ runId: rig.over, since }], queue: [{ runId: "x", since, priority: 0 }] }
+    await write(rig.store, put(key, JSON.stringify({ key: "production", ...places })))
+    expect(await faultsOf(rig.store)).toEqual([
+      `${key}: the run ${rig.over} has ended`,
+      `${key}: there is no run x`,
     ])
   })
 
