@@ -155,8 +155,8 @@ export function failedToStart(before: StepState | undefined, message: string, no
 }
 
 /** Its `if` was false. */
-export function skipped(condition: Condition, now: Now): Skipped {
-  return { status: "skipped", attempt: 0, finishedAt: stamp(now), condition }
+export function skipped(before: StepState | undefined, condition: Condition, now: Now): Skipped {
+  return { status: "skipped", attempt: before?.attempt ?? 0, finishedAt: stamp(now), condition }
 }
 
 /** A cut-off attempt that must not simply be done again: somebody has to say how it ended. */
