@@ -16,7 +16,7 @@ const bundleLengthMax = 32_000_000
 export class DriverBundles {
   readonly #store: Store
   readonly #drivers: DriverHost
-  /** Code that is on its way into the store: runs that are pinned to it at once share one way. */
+  /** Code that is on its way into the store. Runs that are pinned to it at once share one way, and leave it in turn. */
   readonly #keeping = new Map<string, Promise<void>>()
   /** Code that was seen in the store, and is not looked for again before {@link lookAgain}. */
   readonly #kept = new Set<string>()
@@ -35,15 +35,12 @@ export class DriverBundles {
     }
   }
 
-  async #begin(hash: string): Promise<void> {
-    const writing = this.#write(hash)
-    this.#keeping.set(hash, writing)
-    try {
-      await writing
-      this.#kept.add(hash)
-    } finally {
-      this.#keeping.delete(hash)
-    }
+  #begin(hash: string): Promise<void> {
+    const keeping = this.#write(hash)
+      .then(() => void this.#kept.add(hash))
+      .finally(() => this.#keeping.delete(hash))
+    this.#keeping.set(hash, keeping)
+    return keeping
   }
 
   async #write(hash: string): Promise<void> {
