@@ -828,6 +828,17 @@ describe("plan", () => {
     expect(transitions[0]).toMatchObject({ type: "reset", state: { status: "pending", attempt: 2 } })
   })
 
+  test("gives a key back by the commit that ends the run, also where nothing is known of who holds it", () => {
+    const concurrency = { key: "production", limit: 1, policy: "queue" } as const
+    const { transitions } = planOf({
+      run: { ...cancelling, concurrency } as Run,
+      states: { build: done("cancelled") },
+    })
+    expect(transitions).toMatchObject([
+      { type: "header", run: { status: "cancelled" }, key: { name: "production" } },
+    ])
+  })
+
   test("settles a step and starts its next attempt in two commits", () => {
     const steps = [step("build", [], { retry: { attempts: 2, backoffMs: 0 } })]
     const situation = {

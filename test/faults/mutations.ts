@@ -182,7 +182,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a run that ends keeps its key",
     file: "src/engine/admission.ts",
-    text: "if (known !== undefined && isIn(known, run.runId)) draft.keep(key, released(known, run.runId))",
+    text: "draft.keep(key, known && released(known, run.runId))",
     becomes: "",
   },
   {
