@@ -153,6 +153,32 @@ const table: readonly (readonly [string, Situation, Readonly<Record<string, stri
     { a: "skipped", b: noNeeds, c: noNeeds },
   ],
   [
+    "a step that was skipped with what it needs says so also when the run has ended",
+    {
+      steps: [step("a", { if: "false" }), step("b"), step("c")],
+      states: { a: "false" },
+      phase: { type: "abandoned" },
+    },
+    { a: "skipped", b: noNeeds, c: noNeeds },
+  ],
+  [
+    "what comes after a step that a cancel kept from starting was kept from it by the cancel, too",
+    {
+      steps: [step("a"), step("b"), step("c")],
+      states: { a: "ok" },
+      phase: { type: "abandoned" },
+    },
+    { a: "succeeded", b: tooLate, c: tooLate },
+  ],
+  [
+    "what comes after a step that a failing run kept from starting was kept from it by the failure, too",
+    {
+      steps: [step("a", { needs: [] }), step("b", { needs: [] }), step("c"), step("d")],
+      states: { a: "failed", b: "ok" },
+    },
+    { a: "failed", b: "succeeded", c: failing("a"), d: failing("a") },
+  ],
+  [
     "a step that needs a skipped step and another one starts",
     {
       steps: [step("a", { if: "false" }), step("b", { needs: [] }), step("c", { needs: ["a", "b"] })],
