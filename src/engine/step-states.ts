@@ -123,7 +123,9 @@ export function afterAttempt(state: Running, { local, outcome, retry, chance, no
   const again = kind !== undefined && retryable !== false && (retry?.on?.includes(kind) ?? true)
   if (again && retry !== undefined && attempt < retry.attempts) {
     const until = new Date(now.wallMs + backoffMs(retry, attempt, chance)).toISOString()
-    return { status: "waiting", waitingFor: { type: "timer", until }, since: stamp(now), attempt }
+    // A probe has a number of its own: the next attempt's comes after it.
+    const waitingFor = { type: "timer", until } as const
+    return { status: "waiting", waitingFor, since: stamp(now), attempt: state.attempt }
   }
   const status = kind === undefined ? "succeeded" : local.aborted === "cancelled" ? "cancelled" : "failed"
   return {

@@ -1,10 +1,7 @@
 import { describe, expect, test } from "bun:test"
-import type { Pipeline } from "../../src/model/pipeline.ts"
-import { canonicalPipeline } from "../../src/model/pipeline.ts"
-import { pipelineKey, pipelineRevisionKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
-import { cancelRun, ended, hashOf, pipelineOf, startEngine, stepIn, submit, view } from "../rig/belt.ts"
+import { cancelRun, ended, pipelineOf, save, startEngine, stepIn, submit, view } from "../rig/belt.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { until } from "../rig/until.ts"
 
@@ -15,19 +12,6 @@ const cel = (expression: string) => `\${{ ${expression} }}`
 
 const statuses = async (store: Store, runId: string) =>
   Object.fromEntries((await ended(store, runId)).steps.map(({ id, status }) => [id, status]))
-
-/** Writes the pipeline under its name, as a mended file does. */
-async function save(store: Store, pipeline: Pipeline): Promise<void> {
-  const at = new Date().toISOString()
-  const record = { pipeline, hash: hashOf(pipeline), createdAt: at, updatedAt: at }
-  await store.commit(
-    [],
-    [
-      { type: "put", key: pipelineKey(pipeline.name), value: JSON.stringify(record) },
-      { type: "put", key: pipelineRevisionKey(record.hash), value: canonicalPipeline(pipeline) },
-    ],
-  )
-}
 
 describe("a condition", () => {
   test("skips its step when it is false, and says what it read", async () => {
