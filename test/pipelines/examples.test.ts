@@ -1,4 +1,4 @@
-import { afterAll, describe, test } from "bun:test"
+import { afterAll, describe, expect, test } from "bun:test"
 import { readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { expectShown, startExampleHost } from "../rig/example-host.ts"
@@ -13,6 +13,13 @@ const texts = await Promise.all(
 )
 const examples = await startExampleHost(folder)
 afterAll(() => examples[Symbol.asyncDispose]())
+
+test("no example is without a test", async () => {
+  const watched = await Bun.file(join(import.meta.dir, "watched.test.ts")).text()
+  const untested = texts.filter(({ file, shown }) => shown.length === 0 && !watched.includes(`"${file} `))
+  // Two files only declare a resource definition; the demo runs the one that builds Conveyor.
+  expect(untested.map(({ file }) => file).sort()).toEqual(["conveyor.yaml", "example.yaml", "greeting.yaml"])
+})
 
 describe.concurrent("the example", () => {
   for (const { file, shown } of texts) {
