@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { stepKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { cancelRun, ended, pipelineOf, save, startEngine, stepIn, submit, view } from "../rig/belt.ts"
@@ -425,6 +426,55 @@ describe("a held run", () => {
     expect(again.attempt.driver.hash).toBe("mended")
     again.succeed()
     expect((await ended(store, runId)).status).toBe("succeeded")
+  })
+
+  test("asks the mended condition of a step that failed, whose attempts are not forgotten then", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work", "make")
+    drivers.automatic.add("work")
+    await using _engine = await startEngine(store, drivers)
+    await save(store, broken)
+    const runId = await submit(store, { pipeline: broken })
+    ;(await drivers.nextAttempt("build")).fail("a typo")
+    await heldAt(store, runId)
+    const conditional = mended().steps.map((step) =>
+      step.id === "build" ? { ...step, if: "resource.name == 'other'" } : step,
+    )
+    await save(store, pipelineOf({ steps: conditional }))
+    const { status, steps } = await ended(store, runId)
+    expect([status, ...steps.map((step) => step.status)]).toEqual([
+      "succeeded",
+      "succeeded",
+      "skipped",
+      "skipped",
+      "skipped",
+    ])
+    const record = await store.get(stepKey(runId, "build"))
+    expect(JSON.parse(record?.value ?? "{}")).toMatchObject({ status: "skipped", attempt: 1 })
+  })
+
+  test("that fails again ends, though a step it was to do again has not had its turn", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work", "make")
+    await using _engine = await startEngine(store, drivers)
+    const steps = [
+      { id: "left", driver: "work", needs: [] },
+      { id: "right", driver: "make", needs: [] },
+    ]
+    const slow = pipelineOf({ hold: 600_000, failFast: false, maxParallel: 1, steps })
+    await save(store, slow)
+    const runId = await submit(store, { pipeline: slow })
+    ;(await drivers.nextAttempt("left")).fail("a typo")
+    ;(await drivers.nextAttempt("right")).fail("a typo")
+    await heldAt(store, runId)
+    await save(store, pipelineOf({ maxParallel: 1, steps }))
+    ;(await drivers.nextAttempt("left")).fail("a typo again")
+    const ending = await ended(store, runId)
+    expect([ending.status, ...ending.steps.map((step) => step.status)]).toEqual([
+      "failed",
+      "failed",
+      "skipped",
+    ])
   })
 
   test("fails when nobody mends it in time, and cleans up then", async () => {

@@ -16,7 +16,7 @@ import { tableAfter } from "../rig/markdown.ts"
  */
 
 type Source = PipelineSource["steps"][number]
-type Ended = "succeeded" | "failed" | "cancelled" | "skipped" | "never started"
+type Ended = "succeeded" | "failed" | "cancelled" | "skipped" | "never started" | "succeeded before"
 
 /** What came before the step `it`, whose `if` the row says. */
 interface Before {
@@ -84,6 +84,7 @@ const situations: Readonly<Record<string, Before>> = {
   "in `ensure`: its step failed": inEnsure("failed"),
   "in `ensure`: its step was cancelled": { ...inEnsure("cancelled"), phase: over },
   "in `ensure`: its step never started": inEnsure("never started"),
+  "in `ensure`: its step succeeded in the run that this one does again": inEnsure("succeeded before"),
   "in `finally`: the run succeeded": inFinally("succeeded"),
   "in `finally`: the run failed": inFinally("failed"),
   "in `finally`: the run was cancelled": inFinally("cancelled"),
@@ -111,12 +112,14 @@ const run: Run = {
 }
 
 function stateOf(how: Ended): StepState {
-  const result = { success: how === "succeeded", message: "" }
+  const result = { success: how.startsWith("succeeded"), message: "" }
   switch (how) {
     case "succeeded":
     case "failed":
     case "cancelled":
       return { ...attempted, status: how, result }
+    case "succeeded before":
+      return { ...attempted, status: "succeeded", result, keptFrom: "r0" }
     case "skipped":
       return { status: how, attempt: 0, finishedAt: at, condition: { expression: "false", values: [] } }
     case "never started":
