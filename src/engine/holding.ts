@@ -46,7 +46,7 @@ function isMended(draft: Draft, steps: readonly PipelineStep[], { known }: Held)
 }
 
 /**
- * The run goes on at what failed, on the pipeline and drivers of now. It stays held until all of that is written, and
+ * The run goes on at what failed, on the pipeline and drivers of now, and with all of its time. It stays held until all of that is written, and
  * attempts are counted on, so that no token comes twice.
  */
 function resume(draft: Draft, steps: readonly PipelineStep[]): void {
@@ -61,6 +61,7 @@ function resume(draft: Draft, steps: readonly PipelineStep[]): void {
   draft.run = {
     ...run,
     mended: (run.mended ?? 0) + 1,
+    mendedAt: stamp(draft.now),
     ...(currentHash === undefined || pipeline === undefined
       ? {}
       : { pipeline: { name: pipeline.name, hash: currentHash } }),
