@@ -86,6 +86,11 @@ const situations: Readonly<Record<string, Before>> = {
   "in `ensure`: its step never started": inEnsure("never started"),
   "in `ensure`: its step succeeded in the run that this one does again": inEnsure("succeeded before"),
   "in `finally`: the run succeeded": inFinally("succeeded"),
+  "in `finally`: the run succeeded, but for an `ensure` step": {
+    ...inFinally("succeeded"),
+    steps: [{ ...a, ensure: { driver: "work" } }],
+    ended: { a: "succeeded", "a.ensure": "failed" },
+  },
   "in `finally`: the run failed": inFinally("failed"),
   "in `finally`: the run was cancelled": inFinally("cancelled"),
 }
