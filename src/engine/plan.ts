@@ -149,7 +149,7 @@ class Planning {
     const { run } = this.#draft
     if (run.status !== "running" || run.held !== undefined || decided(run) !== undefined) return
     const timeoutMs = run.values?.timeoutMs ?? this.#observed.pipeline?.timeoutMs
-    if (timeoutMs === undefined || !this.#draft.isOver(run.startedAt, timeoutMs)) return
+    if (timeoutMs === undefined || !this.#draft.isOver(run.mendedAt ?? run.startedAt, timeoutMs)) return
     const message = `the run timed out after ${formatDuration(timeoutMs)}`
     this.#draft.run = { ...run, stopping: { status: "failed", message } }
     // Where the steps stood before that is no longer so.

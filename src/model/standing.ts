@@ -73,6 +73,8 @@ export type StepStates = Pick<ReadonlyMap<string, StepState>, "get">
 interface Flow {
   readonly ended: boolean
   readonly skipped: boolean
+  /** Among what was skipped is a step that the end of the run kept from starting, and no condition. */
+  readonly cutShort: boolean
   /** The step whose failure, or cancellation, keeps those after it from starting. */
   readonly brokenBy: string | undefined
   readonly anyFailed: boolean
@@ -116,6 +118,7 @@ export function standingsOf(
     const by: string[] = []
     let brokenBy: string | undefined
     let anyFailed = false
+    let cutShort = false
     let skipped = step.needs.length > 0
     for (const need of step.needs) {
       const flow = flows.get(need)
@@ -126,9 +129,10 @@ export function standingsOf(
       }
       if (!flow.skipped) skipped = false
       anyFailed ||= flow.anyFailed
+      cutShort ||= flow.cutShort
       if (step.optional?.includes(need) !== true) brokenBy ??= flow.brokenBy
     }
-    return { by, flow: { ended: by.length === 0, skipped, brokenBy, anyFailed } }
+    return { by, flow: { ended: by.length === 0, skipped, cutShort, brokenBy, anyFailed } }
   }
 
   function place(step: PipelineStep, { by, flow }: ReturnType<typeof inflowOf>): Standing {
@@ -183,8 +187,12 @@ export function standingsOf(
     const upstream = { success: flow.brokenBy === undefined, failure: flow.anyFailed }
     if (state?.status === "running") return { type: "running", calledOff: stopped !== undefined, upstream }
     const couldStart = by.length === 0 && (handles || flow.brokenBy === undefined)
+    const needless = step.if === undefined && flow.skipped && flow.brokenBy === undefined
     if (stopped !== undefined) {
       if (wasAttempted(state)) return { type: "calledOff" }
+      // It was skipped before the run came to its end, and that stays the reason.
+      if (needless && !flow.cutShort)
+        return { type: "skipped", because: { type: "needs" }, couldStart: false }
       const { brokenBy } = flow
       const because =
         brokenBy === undefined || handles ? stopped : ({ type: "upstream", stepId: brokenBy } as const)
@@ -194,9 +202,7 @@ export function standingsOf(
     if (!handles && flow.brokenBy !== undefined) {
       return { type: "skipped", because: { type: "upstream", stepId: flow.brokenBy }, couldStart: false }
     }
-    if (step.if === undefined && flow.skipped) {
-      return { type: "skipped", because: { type: "needs" }, couldStart: false }
-    }
+    if (needless) return { type: "skipped", because: { type: "needs" }, couldStart: false }
     return { type: "due", upstream }
   }
 }
@@ -206,8 +212,15 @@ const allWell: Upstream = { success: true, failure: false }
 /** What a step is for those after it: its own end, over what came before. */
 function outflowOf(step: PipelineStep, standing: Standing, { flow }: { readonly flow: Flow }): Flow {
   switch (standing.type) {
-    case "skipped":
-      return { ...flow, ended: true, skipped: true }
+    case "skipped": {
+      const { type } = standing.because
+      return {
+        ...flow,
+        ended: true,
+        skipped: true,
+        cutShort: flow.cutShort || type === "failing" || type === "over",
+      }
+    }
     case "ended": {
       const { status } = standing
       const failed = status === "failed" && step.continueOnError !== true
@@ -215,6 +228,7 @@ function outflowOf(step: PipelineStep, standing: Standing, { flow }: { readonly 
       return {
         ended: true,
         skipped: status === "skipped",
+        cutShort: flow.cutShort,
         brokenBy: flow.brokenBy ?? (broken ? step.id : undefined),
         anyFailed: flow.anyFailed || failed,
       }
