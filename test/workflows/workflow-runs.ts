@@ -12,6 +12,8 @@ export interface WorkflowRuns {
   ended(runId: string): Promise<RunView>
   /** Waits until the run says something like this of itself. */
   says(runId: string, message: RegExp): Promise<RunView>
+  /** Waits until the step runs. */
+  reaches(runId: string, step: string): Promise<StepView>
   cancel(runId: string): Promise<void>
   rerun(runId: string, what: object): Promise<string>
   /** What the run's log says, line by line, each behind its step: `test | ok`. */
@@ -34,6 +36,10 @@ export function runsAt(url: string): WorkflowRuns {
         const view = await run(runId)
         return message.test(view.message) ? view : undefined
       }),
+    reaches: (runId, id) =>
+      until(`step ${id} of run ${runId} runs`, async () =>
+        (await run(runId)).steps.find((step) => step.id === id && step.status === "running"),
+      ),
     async cancel(runId) {
       await post(`${url}/runs/${runId}/cancel`, {})
     },
