@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { join } from "node:path"
 import { type GitRepository, gitRepository } from "./git-repository.ts"
 import { type ReleaseStore, startReleaseStore } from "./release-store.ts"
+import { newSigningKey } from "./signing-key.ts"
 import { startWorkflow, type WorkflowHost } from "./workflow-host.ts"
 import { statusesOf, stepOf } from "./workflow-runs.ts"
 
@@ -26,18 +27,7 @@ afterEach(async () => {
 })
 
 /** Gives the host another key to sign with, and answers the public one. */
-async function newKey(): Promise<string> {
-  const key = join(host.folder, "signing.pem")
-  await openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
-  return await openssl("ec", "-in", key, "-pubout")
-}
-
-async function openssl(...args: string[]): Promise<string> {
-  const child = Bun.spawn(["openssl", ...args], { stderr: "pipe" })
-  const [stdout, stderr, exit] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
-  if (exit !== 0) throw new Error(stderr)
-  return stdout
-}
+const newKey = () => newSigningKey(join(host.folder, "signing.pem"))
 
 /** Tags what is there and releases it. */
 async function released(tag = "v1.4.0") {
