@@ -232,6 +232,7 @@ export class Engine implements AsyncDisposable {
       const missing = await this.#records.complete(run)
       if (!run.complete) continue
       if (run.header === undefined) return this.#drop(run.runId)
+      if (missing === undefined && !run.hasItsPipeline) continue
       const observed = this.#observed(run, run.header, missing)
       const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
       for (const effect of effects) this.#perform(run, effect)
@@ -267,7 +268,6 @@ export class Engine implements AsyncDisposable {
         if (each.type === "header") await this.#bundles.keep(Object.values(each.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
-      this.#troubles.pass()
     } finally {
       this.#starting -= starting
     }

@@ -12,6 +12,34 @@ import { isEnded, type Run, type RunStatus, type Verdict } from "../../src/model
  *     cleanup that fails can turn a success
  */
 
+/**
+ * What is wrong with a run coming to hold its concurrency key, or starting without it, beside these others, as the end of
+ * a sentence; undefined when nothing is. No more hold a key than the one that comes to hold it last allows.
+ */
+export function faultOfAdmission(
+  before: Run | undefined,
+  after: Run,
+  others: Iterable<Run | undefined>,
+): string | undefined {
+  const { concurrency } = after
+  if (concurrency === undefined) return undefined
+  if (after.status === "running" && !holds(after)) return `started while it waited for "${concurrency.key}"`
+  if (!holds(after) || (before !== undefined && holds(before))) return undefined
+  const holders = [...others].filter(
+    (other) =>
+      other !== undefined &&
+      other.runId !== after.runId &&
+      holds(other) &&
+      other.concurrency?.key === concurrency.key,
+  )
+  return holders.length < concurrency.limit
+    ? undefined
+    : `holds "${concurrency.key}" beside ${holders.length} others, of ${concurrency.limit} at most`
+}
+
+const holds = ({ status, concurrency }: Run) =>
+  !isEnded(status) && concurrency !== undefined && concurrency.queuedAt === undefined
+
 const next: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
   pending: ["pending", "running", "succeeded", "failed", "cancelled"],
   running: ["running", "succeeded", "failed", "cancelled"],
