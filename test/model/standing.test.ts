@@ -295,7 +295,7 @@ const table: readonly (readonly [string, Situation, Readonly<Record<string, stri
     {
       a: "skipped",
       b: noNeeds,
-      "b.ensure": 'skipped: step "b" was never attempted',
+      "b.ensure": 'skipped: step "b" was not attempted in this run',
       c: "failed",
       d: broken("c"),
       e: noNeeds,
