@@ -72,9 +72,8 @@ export type StepStates = Pick<ReadonlyMap<string, StepState>, "get">
 /** What is known of the steps further up, as each is passed on to the next. */
 interface Flow {
   readonly ended: boolean
+  /** Skipped in a run that goes on as well: not because the run was failing, or over. */
   readonly skipped: boolean
-  /** Among what was skipped is a step that the end of the run kept from starting, and no condition. */
-  readonly cutShort: boolean
   /** The step whose failure, or cancellation, keeps those after it from starting. */
   readonly brokenBy: string | undefined
   readonly anyFailed: boolean
@@ -118,7 +117,6 @@ export function standingsOf(
     const by: string[] = []
     let brokenBy: string | undefined
     let anyFailed = false
-    let cutShort = false
     let skipped = step.needs.length > 0
     for (const need of step.needs) {
       const flow = flows.get(need)
@@ -129,10 +127,9 @@ export function standingsOf(
       }
       if (!flow.skipped) skipped = false
       anyFailed ||= flow.anyFailed
-      cutShort ||= flow.cutShort
       if (step.optional?.includes(need) !== true) brokenBy ??= flow.brokenBy
     }
-    return { by, flow: { ended: by.length === 0, skipped, cutShort, brokenBy, anyFailed } }
+    return { by, flow: { ended: by.length === 0, skipped, brokenBy, anyFailed } }
   }
 
   function place(step: PipelineStep, { by, flow }: ReturnType<typeof inflowOf>): Standing {
@@ -140,13 +137,16 @@ export function standingsOf(
     if (state !== undefined && isOver(state)) return { type: "ended", status: state.status }
     if (step.role === undefined) return placeOnTheWay(step, { by, flow, state })
     const upstream = upstreamOfCleanup(step.role)
+    const unattempted: SkipReason | undefined =
+      step.role.type === "ensure" && upstream === undefined
+        ? { type: "unattempted", stepId: step.role.of }
+        : undefined
     if (state?.status === "running") {
       return { type: "running", calledOff: phase.type === "abandoned", upstream: upstream ?? allWell }
     }
     if (phase.type === "abandoned") {
-      return wasAttempted(state)
-        ? { type: "calledOff" }
-        : { type: "skipped", because: { type: "over" }, couldStart: false }
+      if (wasAttempted(state)) return { type: "calledOff" }
+      return { type: "skipped", because: unattempted ?? { type: "over" }, couldStart: false }
     }
     if (by.length > 0) return { type: "blocked", by }
     if (step.role.type !== "ensure") {
@@ -154,9 +154,8 @@ export function standingsOf(
         ? { type: "due", upstream }
         : { type: "blocked", by }
     }
-    return upstream === undefined
-      ? { type: "skipped", because: { type: "unattempted", stepId: step.role.of }, couldStart: false }
-      : { type: "due", upstream }
+    if (unattempted !== undefined) return { type: "skipped", because: unattempted, couldStart: false }
+    return { type: "due", upstream: upstream ?? allWell }
   }
 
   /** What a cleanup step is told: of its own step, or of the way as a whole. Undefined for a step not attempted. */
@@ -183,28 +182,26 @@ export function standingsOf(
     const handles = step.if !== undefined && usesStatus(step.if)
     const failed: SkipReason | undefined =
       handles || failing === undefined ? undefined : { type: "failing", stepId: failing }
+    const inVain = skippedBefore(step, flow)
     const stopped = failed ?? (phase.type === "way" ? undefined : { type: "over" as const })
     const upstream = { success: flow.brokenBy === undefined, failure: flow.anyFailed }
     if (state?.status === "running") return { type: "running", calledOff: stopped !== undefined, upstream }
     const couldStart = by.length === 0 && (handles || flow.brokenBy === undefined)
-    const needless = step.if === undefined && flow.skipped && flow.brokenBy === undefined
     if (stopped !== undefined) {
       if (wasAttempted(state)) return { type: "calledOff" }
-      // It was skipped before the run came to its end, and that stays the reason.
-      if (needless && !flow.cutShort)
-        return { type: "skipped", because: { type: "needs" }, couldStart: false }
-      const { brokenBy } = flow
-      const because =
-        brokenBy === undefined || handles ? stopped : ({ type: "upstream", stepId: brokenBy } as const)
-      return { type: "skipped", because, couldStart }
+      return { type: "skipped", because: inVain ?? stopped, couldStart }
     }
     if (by.length > 0) return { type: "blocked", by }
-    if (!handles && flow.brokenBy !== undefined) {
-      return { type: "skipped", because: { type: "upstream", stepId: flow.brokenBy }, couldStart: false }
-    }
-    if (needless) return { type: "skipped", because: { type: "needs" }, couldStart: false }
+    if (inVain !== undefined) return { type: "skipped", because: inVain, couldStart: false }
     return { type: "due", upstream }
   }
+}
+
+/** Why a step will not start because of the steps before it, however the run goes on, and also when it is over. */
+function skippedBefore(step: PipelineStep, { brokenBy, skipped }: Flow): SkipReason | undefined {
+  const handles = step.if !== undefined && usesStatus(step.if)
+  if (!handles && brokenBy !== undefined) return { type: "upstream", stepId: brokenBy }
+  return step.if === undefined && skipped ? { type: "needs" } : undefined
 }
 
 const allWell: Upstream = { success: true, failure: false }
@@ -213,13 +210,8 @@ const allWell: Upstream = { success: true, failure: false }
 function outflowOf(step: PipelineStep, standing: Standing, { flow }: { readonly flow: Flow }): Flow {
   switch (standing.type) {
     case "skipped": {
-      const { type } = standing.because
-      return {
-        ...flow,
-        ended: true,
-        skipped: true,
-        cutShort: flow.cutShort || type === "failing" || type === "over",
-      }
+      const { because } = standing
+      return { ...flow, ended: true, skipped: because.type !== "failing" && because.type !== "over" }
     }
     case "ended": {
       const { status } = standing
@@ -228,7 +220,6 @@ function outflowOf(step: PipelineStep, standing: Standing, { flow }: { readonly 
       return {
         ended: true,
         skipped: status === "skipped",
-        cutShort: flow.cutShort,
         brokenBy: flow.brokenBy ?? (broken ? step.id : undefined),
         anyFailed: flow.anyFailed || failed,
       }

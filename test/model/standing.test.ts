@@ -210,6 +210,35 @@ const table: readonly (readonly [string, Situation, Readonly<Record<string, stri
     { a: "succeeded", y: "failed", z: "due" },
   ],
   [
+    "the reason why a step is skipped is the same when the run has ended",
+    {
+      steps: [
+        step("a", { if: "false" }),
+        step("b", { ensure: { driver: "tidy" } }),
+        step("c", { needs: [] }),
+        step("d"),
+        step("e", { needs: [{ step: "d", optional: true }] }),
+      ],
+      finally: [step("z")],
+      states: { a: "false", c: "failed", z: "ok" },
+      phase: { type: "abandoned" },
+    },
+    {
+      a: "skipped",
+      b: noNeeds,
+      "b.ensure": 'skipped: step "b" was not attempted in this run',
+      c: "failed",
+      d: broken("c"),
+      e: noNeeds,
+      z: "succeeded",
+    },
+  ],
+  [
+    "what comes after a step that the end of the run skipped is skipped for that end",
+    { steps: line, states: {}, phase: { type: "abandoned" } },
+    { a: tooLate, b: tooLate, c: tooLate },
+  ],
+  [
     "nothing is cleaned up where somebody wants it so",
     {
       steps: [step("a", { ensure: { driver: "tidy" } })],

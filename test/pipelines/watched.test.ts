@@ -92,13 +92,17 @@ describe.concurrent("the example", () => {
 
   test("priority.yaml lets the hotfix go before a nightly run that came first", async () => {
     await using examples = await startExampleHost(folder)
-    const first = await examples.submit({ pipeline: "nightly" })
+    const first = await examples.submit({ pipeline: "nightly", set: ["seconds=60"] })
     await examples.runUntil(first, "runs", isRunning)
-    const waiting = await examples.submit({ pipeline: "nightly" })
-    await examples.runUntil(waiting, "waits", ({ concurrency }) => concurrency !== undefined)
-    const hotfix = await examples.ended(await examples.submit({ pipeline: "hotfix" }))
-    const nightly = await examples.ended(waiting)
-    expect(String(hotfix.finishedAt) <= String(nightly.startedAt)).toBe(true)
+    const submitted = [
+      await examples.submit({ pipeline: "nightly" }),
+      await examples.submit({ pipeline: "hotfix" }),
+    ]
+    for (const runId of submitted)
+      await examples.runUntil(runId, "waits", ({ concurrency }) => concurrency !== undefined)
+    await examples.send("POST", `/runs/${first}/cancel`, {})
+    const [nightly, hotfix] = await Promise.all(submitted.map((runId) => examples.ended(runId)))
+    expect(String(hotfix?.finishedAt) <= String(nightly?.startedAt)).toBe(true)
   }, 60_000)
 
   test("max-parallel.yaml has no more than two steps running at any moment, and two at some", async () => {
