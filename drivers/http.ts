@@ -61,6 +61,7 @@ const bodyLengthMax = 128 * 1024
 export default defineDriver({
   input: inputSchema,
   output: outputSchema,
+  readsResults: false,
   async reconcile(ctx) {
     const { headers = {}, body, json, expect } = ctx.input
     const spec = v.safeParse(v.object({ url: urlSchema }), ctx.resource.spec)

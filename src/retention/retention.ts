@@ -7,6 +7,7 @@ import { CollectorLease } from "./collector-lease.ts"
 import { Compaction } from "./compaction.ts"
 import { collectLocalFiles } from "./local-files.ts"
 import { findReferences } from "./references.ts"
+import { StrayResults } from "./stray-results.ts"
 import type { Moment, RetentionLimits, Sweep } from "./sweep.ts"
 import { Unreferenced } from "./unreferenced.ts"
 
@@ -35,7 +36,7 @@ export interface Collected {
   /** Pipeline revisions and driver bundles. */
   readonly unreferenced: number
   readonly idempotencyKeys: number
-  /** Logs and workspaces of this host. */
+  /** Logs, workspaces and results of this host. */
   readonly files: number
 }
 
@@ -55,6 +56,7 @@ export class Retention implements AsyncDisposable {
   readonly #lease: CollectorLease
   readonly #unreferenced: Unreferenced
   readonly #compaction: Compaction
+  readonly #strays: StrayResults
   readonly #stop = new AbortController()
   #timer: Timer | undefined
   #passing: Promise<Collected> | undefined
@@ -71,6 +73,7 @@ export class Retention implements AsyncDisposable {
       ttlMs: Math.max(leaseTtlMsMin, 3 * this.#intervalMs),
     })
     this.#unreferenced = new Unreferenced({ graceMs: unreferencedForMs })
+    this.#strays = new StrayResults(store)
     this.#compaction = new Compaction({ historyMs })
   }
 
@@ -126,7 +129,7 @@ export class Retention implements AsyncDisposable {
     const fence = await this.#lease.hold()
     const ofStore = fence === undefined ? nothing : await this.#collectStore(fence)
     const pause = () => this.#pause()
-    const files = await collectLocalFiles({ store, data, limits, at: now(), pause })
+    const files = await collectLocalFiles({ store, data, limits, at: now(), pause, strays: this.#strays })
     return { ...ofStore, files }
   }
 

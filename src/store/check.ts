@@ -49,6 +49,7 @@ function referenceFaults(facts: Facts): StoreFault[] {
     ...runFaults(facts),
     ...markFaults(facts),
     ...stepFaults(facts),
+    ...borrowedFaults(facts),
     ...concurrencyFaults(facts),
   ]
 }
@@ -129,6 +130,14 @@ function* concurrencyFaults({ runs, concurrency }: Facts): Generator<StoreFault>
       if (run === undefined) yield { key, message: `there is no run ${runId}` }
       else if (run.ended) yield { key, message: `the run ${runId} has ended` }
     }
+  }
+}
+
+/** A file of another run is kept for as long as the header says that it is needed. */
+function* borrowedFaults({ borrowed, runs }: Facts): Generator<StoreFault> {
+  for (const { key, runId, source } of borrowed) {
+    if (runs.get(runId)?.dataFrom.includes(source) === false)
+      yield { key, message: `its data is a file of run ${source}, which the run does not name in dataFrom` }
   }
 }
 

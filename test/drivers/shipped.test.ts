@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { shippedDrivers } from "../../src/drivers/shipped.ts"
-import { resultBytesMax } from "../../src/engine/attempts.ts"
+import { dataBytesMax } from "../../src/results/result-store.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { type DriverRig, openDrivers } from "./driver-rig.ts"
 
@@ -86,7 +86,7 @@ test("shell's output is as long as it likes: the end of it is kept, and fits int
   })
   expect(success).toBe(true)
   expect(data).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/the end\n$/) })
-  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(resultBytesMax)
+  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(dataBytesMax)
 })
 
 test("an input that does not validate fails the attempt with the path of each fault", async () => {
@@ -194,7 +194,7 @@ test("http keeps the beginning of an answer that has no end", async () => {
   })
   const { success, data } = await drivers.run("http", { url: server.url.href })
   expect(success).toBe(true)
-  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(resultBytesMax)
+  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(dataBytesMax)
   await server.stop(true)
 })
 

@@ -118,6 +118,7 @@ function planOf(situation: Situation): Plan {
       fits: true,
       othersFit: false,
       locate: () => "here",
+      readsResults: () => true,
       servedAs: () => ["d"],
       elsewhere: () => false,
       couldStart: () => false,
@@ -125,6 +126,7 @@ function planOf(situation: Situation): Plan {
       ...situation.host,
     },
     concurrencyOf: () => undefined,
+    dataOf: () => undefined,
     dueMs: (since, durationMs) => now.monotonicMs + Date.parse(since) + durationMs - now.wallMs,
     ...(situation.currentHash === undefined ? {} : { currentHash: situation.currentHash }),
   }

@@ -1,0 +1,62 @@
+import { mkdir, readFile } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { ConveyorError, messageOf } from "../errors.ts"
+import { syncFolder, writeDurably } from "../files/write-durably.ts"
+import type { DataRef } from "../model/driver.ts"
+import { type ResultStore, sha256, verified } from "./result-store.ts"
+
+export interface ResultFilesOptions {
+  /** Where the files lie: one folder for each run in it, and in that one file for each content, named by its hash. */
+  readonly path: string
+  /** The id of the data folder. */
+  readonly folder: string
+  readonly hostId: string
+}
+
+/** The large data of results in this host's data folder. */
+export class ResultFiles implements ResultStore {
+  readonly #options: ResultFilesOptions
+
+  constructor(options: ResultFilesOptions) {
+    this.#options = options
+  }
+
+  /** Where a content lies, if it is here. Both names must be checked: they are parts of a path. */
+  fileOf({ runId, sha256: hash }: Pick<DataRef, "runId" | "sha256">): string {
+    return join(this.#options.path, runId, `${hash}.json`)
+  }
+
+  async write(runId: string, json: string): Promise<DataRef> {
+    const { folder, hostId, path } = this.#options
+    const content = Buffer.from(json)
+    const ref = { bytes: content.byteLength, sha256: sha256(content), runId, folder, hostId }
+    const file = this.fileOf(ref)
+    try {
+      const first = await mkdir(dirname(file), { recursive: true })
+      await writeDurably(file, content)
+      if (first !== undefined) await syncFolder(path)
+      return ref
+    } catch (cause) {
+      const message = `the driver's data (${ref.bytes} bytes) could not be written: ${messageOf(cause)}`
+      throw new ConveyorError("STORE_UNAVAILABLE", message, { cause })
+    }
+  }
+
+  async read(ref: DataRef): Promise<Uint8Array> {
+    try {
+      return verified(ref, await readFile(this.fileOf(ref)))
+    } catch (cause) {
+      if (cause instanceof ConveyorError) throw cause
+      if ((cause as NodeJS.ErrnoException).code === "ENOENT") throw notThere(ref, cause)
+      // It may be readable again in a moment: too many open files, say.
+      const message = `Host ${ref.hostId} cannot read it: ${messageOf(cause)}`
+      throw new ConveyorError("HOST_GONE", message, { cause })
+    }
+  }
+}
+
+/** The data folder is there, and this is not in it. */
+export function notThere({ hostId }: DataRef, cause?: unknown): ConveyorError {
+  const message = `host ${hostId} does not have it any more`
+  return new ConveyorError("NOT_FOUND", message, cause === undefined ? {} : { cause })
+}
