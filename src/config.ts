@@ -38,6 +38,8 @@ export interface Config {
   readonly labels: Labels
   /** The host's variables that expressions may read, as they are now. */
   readonly env: { readonly [name: string]: string }
+  /** For tests of crashes: the host is killed right after this many commits. */
+  readonly killAfterCommit?: number
 }
 
 export type StoreConfig =
@@ -172,6 +174,7 @@ export async function loadConfig(input: {
     keepWorkspacesForMs: read("keep-workspaces-for", keepForSchema),
     labels: read("label", labelSchema),
     env: chosen(read("env", namesSchema), input.env),
+    ...faultPoint(input.env["CONVEYOR_FAULT_KILL_AFTER_COMMIT"]),
   }
   if (faults.length > 0) {
     throw new ConveyorError("INVALID", "The configuration is not valid", { faults })
@@ -284,6 +287,12 @@ function locate(store: StoreConfig, { data, base }: { data: string; base: string
     type: "sqlite",
     file: store.file === "" ? join(data, "conveyor.sqlite") : resolve(base, store.file),
   }
+}
+
+/** No setting: nobody should meet it by chance, so it has no flag and is in no help. */
+function faultPoint(variable: string | undefined): Pick<Config, "killAfterCommit"> {
+  const killAfterCommit = Number(variable)
+  return killAfterCommit > 0 ? { killAfterCommit } : {}
 }
 
 function nearestOf(name: SettingName, value: unknown): string | undefined {

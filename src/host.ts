@@ -20,6 +20,7 @@ import type { Fault } from "./model/fault.ts"
 import type { HostRecord } from "./model/host.ts"
 import { ResultFiles } from "./results/result-files.ts"
 import { Retention } from "./retention/retention.ts"
+import { killAfterCommit } from "./store/fault-point.ts"
 import { settleFolderFormat } from "./store/folder-format.ts"
 import { folderIdOf } from "./store/folder-id.ts"
 import { lockFolder } from "./store/folder-lock.ts"
@@ -64,6 +65,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   await settleFolderFormat(config.data)
   const folder = await folderIdOf(config.data)
   const store = parts.use(await openStore(config.store, { onWarning: (warning) => log.warn(warning) }))
+  if (config.killAfterCommit !== undefined) killAfterCommit(store, config.killAfterCommit)
   await refuseUnfinishedMove(store)
   const isolation = await markRunning(config)
   parts.defer(isolation.unmark)

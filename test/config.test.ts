@@ -102,6 +102,11 @@ describe("the configuration", () => {
     expect(faults).toHaveLength(4)
   })
 
+  test("has a fault point for tests of crashes, where its variable asks for it", async () => {
+    expect((await load({})).killAfterCommit).toBeUndefined()
+    expect((await load({ env: { CONVEYOR_FAULT_KILL_AFTER_COMMIT: "3" } })).killAfterCommit).toBe(3)
+  })
+
   test("keeps runs longer than any timer runs, where it is told to", async () => {
     expect((await load({ flags: { "keep-runs-for": "365d" } })).keepRunsForMs).toBe(365 * 86_400_000)
     const faults = await faultsOf({ flags: { "keep-runs-for": "for good" } })

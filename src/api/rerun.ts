@@ -61,7 +61,7 @@ export function rerunRoutes(context: ApiContext): readonly Route[] {
   ]
 }
 
-interface Rerun {
+export interface Rerun {
   /** The run that is to be done again. */
   readonly rerunOf: string
   /** The id the new one gets. */
@@ -75,7 +75,10 @@ interface Rerun {
  * Starts the new run by one commit, guarded by all that it will refer to, so that nothing of it is collected or
  * changed meanwhile. Undefined when another request with the same key was first.
  */
-async function startRerun(context: ApiContext, rerun: Rerun): Promise<StartedAnswer | undefined> {
+export async function startRerun(
+  context: Pick<ApiContext, "store" | "now">,
+  rerun: Rerun,
+): Promise<StartedAnswer | undefined> {
   const { store, now } = context
   const { rerunOf, runId, original, part, first } = rerun
   const answer = { runid: runId, message: "Rerun created successfully" }
@@ -137,7 +140,7 @@ const keptBytesPerCommit = commitBytesMax - 100_000
 
 /** The results the new run begins with, in the order of its steps. */
 async function keptStates(
-  context: ApiContext,
+  context: Pick<ApiContext, "store">,
   { run, course, part }: { readonly run: Run; readonly course: Course; readonly part: RerunPart },
 ): Promise<readonly (readonly [string, StepState])[]> {
   if (part.type === "whole") return []

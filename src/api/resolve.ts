@@ -54,8 +54,8 @@ async function resolutionOf(
 }
 
 /** Writes the word down beside the question; the engine takes it from there. The first word stands. */
-async function resolve(
-  { store }: ApiContext,
+export async function resolve(
+  { store }: Pick<ApiContext, "store">,
   { runId, stepId, resolution }: { runId: string; stepId: string; resolution: Resolution },
 ): Promise<void> {
   const key = stepKey(runId, stepId)

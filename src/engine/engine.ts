@@ -92,7 +92,7 @@ export class Engine implements AsyncDisposable {
       graceMs: options.graceMs,
       // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.
       fencedGraceMs: Math.min(options.graceMs, options.lease.ttlMs / 4),
-      defer: (order, driver, input) => this.#deferred.add(order, driver, input),
+      defer: (order, work) => this.#deferred.add(order, work),
       onOutcome: (runId) => this.#queue.wake(runId),
     })
   }

@@ -116,6 +116,9 @@ class Planning {
         this.#end(answer)
         return
       }
+    } else if (decided(this.#observed.run) === undefined) {
+      // What follows from it ends steps for a reason that must stand written before.
+      return
     }
     this.#planSteps()
     this.#settleUnattended()
@@ -146,6 +149,8 @@ class Planning {
     if (timeoutMs === undefined || !this.#draft.isOver(run.startedAt, timeoutMs)) return
     const message = `the run timed out after ${formatDuration(timeoutMs)}`
     this.#draft.run = { ...run, stopping: { status: "failed", message } }
+    // Where the steps stood before that is no longer so.
+    this.#standings = undefined
   }
 
   /** Where its steps stand, as far as the run has come. */

@@ -124,7 +124,9 @@ export function afterAttempt(state: Running, { local, outcome, retry, chance, no
   const again = kind !== undefined && retryable !== false && (retry?.on?.includes(kind) ?? true)
   if (again && retry !== undefined && attempt < retry.attempts) {
     const until = new Date(now.wallMs + backoffMs(retry, attempt, chance)).toISOString()
-    return { status: "waiting", waitingFor: { type: "timer", until }, since: stamp(now), attempt }
+    // A probe has a number of its own: the next attempt's comes after it.
+    const waitingFor = { type: "timer", until } as const
+    return { status: "waiting", waitingFor, since: stamp(now), attempt: state.attempt }
   }
   const status = kind === undefined ? "succeeded" : local.aborted === "cancelled" ? "cancelled" : "failed"
   return {
@@ -154,8 +156,8 @@ export function failedToStart(before: StepState | undefined, message: string, no
 }
 
 /** Its `if` was false. */
-export function skipped(condition: Condition, now: Now): Skipped {
-  return { status: "skipped", attempt: 0, finishedAt: stamp(now), condition }
+export function skipped(before: StepState | undefined, condition: Condition, now: Now): Skipped {
+  return { status: "skipped", attempt: before?.attempt ?? 0, finishedAt: stamp(now), condition }
 }
 
 /** A cut-off attempt that must not simply be done again: somebody has to say how it ended. */

@@ -172,10 +172,10 @@ type StepStatusRecord =
       readonly result: RecordedResult
       readonly driverHash?: never
     }
-  /** Its `if` was false. */
+  /** Its `if` was false. It may have been attempted before its run was held and mended: numbers go on. */
   | {
       readonly status: "skipped"
-      readonly attempt: 0
+      readonly attempt: number
       readonly finishedAt: string
       readonly condition: Condition
     }

@@ -240,8 +240,9 @@ function isOver(
   return state.status !== "running" && state.status !== "waiting" && state.status !== "pending"
 }
 
+/** Since it was to be done last: attempts before its run was held and mended do not count. */
 function wasAttempted(state: StepState | undefined): boolean {
-  return state !== undefined && state.attempt > 0
+  return state !== undefined && state.attempt > 0 && state.status !== "pending" && state.status !== "skipped"
 }
 
 /** What a step shows as its status: its record's, or what its standing implies. */

@@ -289,6 +289,17 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     ["abort right: cancelled"],
   ],
   [
+    "a run whose time is over starts nothing in the commit that says so",
+    {
+      steps: [step("left", []), step("right", []), step("next", ["right"])],
+      states: { left: runs(), right: done() },
+      claims: { left: claim() },
+      local: { left: local() },
+      pipeline: { timeoutMs: 0 },
+    },
+    ["stopping as failed"],
+  ],
+  [
     "an aborted attempt is not aborted again",
     {
       run: { ...running, stopping: failing },
@@ -720,6 +731,21 @@ describe("plan", () => {
       {
         type: "settle",
         state: { waitingFor: { type: "timer", until: "2026-01-01T00:00:02.000Z" }, attempt: 3 },
+      },
+    ])
+  })
+
+  test("numbers the attempt after a probe on from the probe, though it was an earlier one that failed", () => {
+    const { transitions } = planOf({
+      steps: [step("build", [], { effects: "once", retry: { attempts: 2, backoffMs: 500 } })],
+      states: { build: probes() },
+      claims: { build: claim(here, 2) },
+      local: { build: local({ attempt: 2, outcome: { ...failure, probed: true } }) },
+    })
+    expect(transitions).toMatchObject([
+      {
+        type: "settle",
+        state: { waitingFor: { type: "timer", until: "2026-01-01T00:00:00.500Z" }, attempt: 2 },
       },
     ])
   })

@@ -11,7 +11,7 @@ import { activeRunKey, parseRunKey, prefixes } from "../../src/store/keys.ts"
 import type { Store } from "../../src/store/store.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { until } from "../rig/until.ts"
-import { Ledger } from "./ledger.ts"
+import { Witness } from "./witness.ts"
 
 /* Real hosts on a real etcd, under constant load, and what must be true of them whatever happened meanwhile. */
 
@@ -70,10 +70,10 @@ export async function startFleet(
   await Bun.write(marks, "")
   await Bun.write(join(folder.path, "pipelines/line.yaml"), pipeline(marks, pinnedTo))
   const store = await openEtcd({ endpoints, prefix })
-  const ledger = new Ledger(store, { seesAttempts: false })
+  const witness = new Witness(store)
   const followed = new AbortController()
-  const following = history ? ledger.follow(followed.signal) : Promise.resolve()
-  following.catch((error: unknown) => ledger.fail(messageOf(error)))
+  const following = history ? witness.follow(followed.signal) : Promise.resolve()
+  following.catch((error: unknown) => witness.fail(messageOf(error)))
   const hosts: LiveHost[] = []
   let started = 0
 
@@ -114,13 +114,13 @@ export async function startFleet(
         async () => (await store.list(prefixes.activeRuns)).entries.length === 0,
         30_000,
       ).catch((error: Error) => {
-        throw new Error(`${error.message}\n${ledger.describeOpen()}`)
+        throw new Error(`${error.message}\n${witness.describe(witness.runsThat("have not ended"))}`)
       })
-      await Promise.race([ledger.broken, ended])
+      await Promise.race([witness.broken, ended])
       if (history) {
-        for (const runId of acknowledged) ledger.acknowledge(runId)
-        await until("all that happened was seen", () => ledger.open.length === 0)
-        ledger.expectAllEnded()
+        await until("all that happened was seen", () => witness.runsThat("have not ended").length === 0)
+        witness.expectAllEnded(acknowledged)
+        expect(witness.breaches).toEqual([])
       }
       const { entries } = await store.list(prefixes.runs)
       const left = entries.filter(({ key }) => parseRunKey(key)?.type === "claim")

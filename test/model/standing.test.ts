@@ -18,6 +18,7 @@ const records = {
   cancelled: ended("cancelled"),
   running: { status: "running", ...attempted },
   retrying: { status: "waiting", waitingFor: { type: "timer", until: at }, since: at, attempt: 1 },
+  again: { status: "pending", attempt: 1 },
   queued: { status: "waiting", waitingFor: { type: "driver", driver: "x" }, since: at, attempt: 0 },
   false: { status: "skipped", attempt: 0, finishedAt: at, condition: { expression: "false", values: [] } },
   neverStarted: { status: "failed", attempt: 0, finishedAt: at, result: { success: false, message: "" } },
@@ -127,6 +128,11 @@ const table: readonly (readonly [string, Situation, Readonly<Record<string, stri
   [
     "a step that waited for its first attempt is skipped when the run fails",
     { steps: fork, states: { a: "ok", left: "failed", right: "queued" } },
+    { a: "succeeded", left: "failed", right: failing("left"), join: broken("left") },
+  ],
+  [
+    "a step that was to be done again, and has not had its turn, is skipped as one that never ran",
+    { steps: fork, states: { a: "ok", left: "failed", right: "again" } },
     { a: "succeeded", left: "failed", right: failing("left"), join: broken("left") },
   ],
   [

@@ -36,9 +36,13 @@ export interface Running extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts a command in a folder, with a bare environment. */
-export function start(command: readonly string[], options: { readonly cwd: string }): Running {
-  const child = Bun.spawn([...command], { cwd: options.cwd, env: bareEnv, stdout: "pipe", stderr: "pipe" })
+/** Starts a command in a folder, with a bare environment and `env`. */
+export function start(
+  command: readonly string[],
+  options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
+): Running {
+  const { cwd, env = {} } = options
+  const child = Bun.spawn([...command], { cwd, env: { ...bareEnv, ...env }, stdout: "pipe", stderr: "pipe" })
   let output = ""
   const collect = async (stream: ReadableStream<Uint8Array>) => {
     const decoder = new TextDecoder()
