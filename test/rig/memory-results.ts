@@ -14,6 +14,8 @@ export class MemoryResults implements ResultStore {
   async write(runId: string, json: string): Promise<DataRef> {
     const content = Buffer.from(json)
     const hash = sha256(content)
+    // Disks take time, in which the process may die: then there is nothing.
+    await new Promise((resolve) => setTimeout(resolve, 1))
     this.#files.set(`${runId}/${hash}`, content)
     return {
       bytes: content.byteLength,
@@ -22,6 +24,10 @@ export class MemoryResults implements ResultStore {
       folder: this.#folder,
       hostId: this.#folder,
     }
+  }
+
+  has({ runId, sha256: hash }: DataRef): boolean {
+    return this.#files.has(`${runId}/${hash}`)
   }
 
   async read(ref: DataRef): Promise<Uint8Array> {
