@@ -49,7 +49,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: anywhere,
   "cli/serve.ts": [...anywhere, "host.ts"],
   "cli/local-host.ts": [...anywhere, "host.ts"],
-  "cli/store.ts": [...anywhere, "store"],
+  "cli/store.ts": [...anywhere, "store", "results"],
   "cli/validate.ts": [...anywhere, "loader", "drivers/driver-names.ts"],
   "main.ts": [...anywhere, "cli"],
   "build.ts": ["build", "version.ts"],

@@ -22,8 +22,8 @@ export class ResultFiles implements ResultStore {
   }
 
   /** Where a content lies, if it is here. Both names must be checked: they are parts of a path. */
-  fileOf({ runId, sha256: hash }: Pick<DataRef, "runId" | "sha256">): string {
-    return join(this.#options.path, runId, `${hash}.json`)
+  fileOf(ref: Pick<DataRef, "runId" | "sha256">): string {
+    return fileIn(this.#options.path, ref)
   }
 
   async write(runId: string, json: string): Promise<DataRef> {
@@ -53,6 +53,11 @@ export class ResultFiles implements ResultStore {
       throw new ConveyorError("HOST_GONE", message, { cause })
     }
   }
+}
+
+/** Where a content lies in a folder of results. */
+export function fileIn(path: string, { runId, sha256: hash }: Pick<DataRef, "runId" | "sha256">): string {
+  return join(path, runId, `${hash}.json`)
 }
 
 /** The data folder is there, and this is not in it. */

@@ -1,4 +1,5 @@
 import * as v from "valibot"
+import type { DataRef } from "../model/driver.ts"
 import { canonicalJson, type JsonObject, jsonObjectSchema } from "../model/json.ts"
 import { isEnded, runStatuses, stepStatuses } from "../model/run.ts"
 import { moveKey, parseRunKey, prefixes } from "./keys.ts"
@@ -18,13 +19,20 @@ export interface Facts {
   readonly marked: Set<string>
   readonly steps: Map<string, string[]>
   readonly claims: Map<string, string[]>
-  /** Steps of a run whose large data is a file of another one. */
-  readonly borrowed: { readonly key: string; readonly runId: string; readonly source: string }[]
+  /** The large data that steps refer to. */
+  readonly data: StepData[]
   /** How many parts a driver bundle has, by hash, and how many are there. */
   readonly bundles: Map<string, number>
   readonly bundleParts: Map<string, number>
   /** The runs that hold a concurrency key or wait for it, by the key's entry. */
   readonly concurrency: Map<string, readonly string[]>
+}
+
+/** Large data of a step of this run. */
+export interface StepData {
+  readonly key: string
+  readonly runId: string
+  readonly ref: DataRef
 }
 
 interface RunFacts {
@@ -53,7 +61,7 @@ export function noFacts(): Facts {
     marked: new Set(),
     steps: new Map(),
     claims: new Map(),
-    borrowed: [],
+    data: [],
     bundles: new Map(),
     bundleParts: new Map(),
     concurrency: new Map(),
@@ -201,9 +209,8 @@ function readRunRecord(entry: Entry, facts: Facts): readonly string[] {
     case "step":
       append(facts.steps, key.runId, key.stepId)
       return readAs(stepStateSchema, entry, ({ result }) => {
-        const source = result?.dataRef?.runId
-        if (source !== undefined && source !== key.runId)
-          facts.borrowed.push({ key: entry.key, runId: key.runId, source })
+        const ref = result?.dataRef
+        if (ref !== undefined) facts.data.push({ key: entry.key, runId: key.runId, ref })
         return []
       })
     case "claim":

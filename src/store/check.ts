@@ -1,4 +1,4 @@
-import { type Facts, noFacts, readRecord } from "./check-records.ts"
+import { type Facts, noFacts, readRecord, type StepData } from "./check-records.ts"
 import {
   activeRunKey,
   claimKey,
@@ -23,6 +23,8 @@ export interface CheckedStore {
   readonly runs: number
   /** Those of single records first, then those of references. */
   readonly faults: readonly StoreFault[]
+  /** The large data that steps refer to. Whether it is there, the store cannot tell: it lies in data folders. */
+  readonly data: readonly Pick<StepData, "key" | "ref">[]
 }
 
 /**
@@ -38,7 +40,7 @@ export async function checkStore(store: Store): Promise<CheckedStore> {
     entries++
     for (const message of readRecord(entry, facts)) faults.push({ key: entry.key, message })
   }
-  return { entries, runs: facts.runs.size, faults: [...faults, ...referenceFaults(facts)] }
+  return { entries, runs: facts.runs.size, faults: [...faults, ...referenceFaults(facts)], data: facts.data }
 }
 
 function referenceFaults(facts: Facts): StoreFault[] {
@@ -134,10 +136,13 @@ function* concurrencyFaults({ runs, concurrency }: Facts): Generator<StoreFault>
 }
 
 /** A file of another run is kept for as long as the header says that it is needed. */
-function* borrowedFaults({ borrowed, runs }: Facts): Generator<StoreFault> {
-  for (const { key, runId, source } of borrowed) {
-    if (runs.get(runId)?.dataFrom.includes(source) === false)
-      yield { key, message: `its data is a file of run ${source}, which the run does not name in dataFrom` }
+function* borrowedFaults({ data, runs }: Facts): Generator<StoreFault> {
+  for (const { key, runId, ref } of data) {
+    if (ref.runId !== runId && runs.get(runId)?.dataFrom.includes(ref.runId) === false)
+      yield {
+        key,
+        message: `its data is a file of run ${ref.runId}, which the run does not name in dataFrom`,
+      }
   }
 }
 

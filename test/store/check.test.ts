@@ -54,12 +54,12 @@ const faultsOf = async (store: Store) =>
 describe("a check", () => {
   test("finds nothing wrong in an empty store", async () => {
     await using store = await openSqlite(":memory:")
-    expect(await checkStore(store)).toEqual({ entries: 0, runs: 0, faults: [] })
+    expect(await checkStore(store)).toEqual({ entries: 0, runs: 0, faults: [], data: [] })
   })
 
   test("finds nothing wrong in a store in order, and counts what is there", async () => {
     await using rig = await storeInOrder()
-    expect(await checkStore(rig.store)).toEqual({ entries: 8, runs: 2, faults: [] })
+    expect(await checkStore(rig.store)).toEqual({ entries: 8, runs: 2, faults: [], data: [] })
   })
 
   test("finds nothing wrong in what an engine has written", async () => {
