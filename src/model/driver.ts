@@ -23,6 +23,12 @@ export type RecordedResult =
       readonly dataRef: DataRef
     }
 
+/** The largest `data` of a driver result, in bytes of JSON, that stands in the step's record. What is larger lies in a file. */
+export const inlineBytesMax = 64 * 1024
+
+/** The largest `data` there may be. Larger things belong into the workspace. */
+export const dataBytesMax = 64 * 1024 * 1024
+
 /** Data in a file: where it lies, and what is in it. It never changes. */
 export interface DataRef {
   /** Its length as JSON. */

@@ -1,11 +1,5 @@
 import { ConveyorError } from "../errors.ts"
-import type { DataRef, DriverResult } from "../model/driver.ts"
-
-/** The largest `data` of a driver result, in bytes of JSON, that stands in the step's record. What is larger lies in a file. */
-export const inlineBytesMax = 64 * 1024
-
-/** The largest `data` there may be. Larger things belong into the workspace. */
-export const dataBytesMax = 64 * 1024 * 1024
+import { type DataRef, type DriverResult, dataBytesMax, inlineBytesMax } from "../model/driver.ts"
 
 /** Where the large data of results lies. */
 export interface ResultStore {

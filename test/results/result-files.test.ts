@@ -1,10 +1,16 @@
 import { describe, expect, test } from "bun:test"
 import { mkdir, readdir, rm } from "node:fs/promises"
 import { join } from "node:path"
-import type { AttemptOutcome, AttemptResult, DataRef } from "../../src/model/driver.ts"
+import {
+  type AttemptOutcome,
+  type AttemptResult,
+  type DataRef,
+  dataBytesMax,
+  inlineBytesMax,
+} from "../../src/model/driver.ts"
 import { checkFiles } from "../../src/results/check-files.ts"
 import { ResultFiles } from "../../src/results/result-files.ts"
-import { dataBytesMax, inlineBytesMax, recorded } from "../../src/results/result-store.ts"
+import { recorded } from "../../src/results/result-store.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 
 async function filesRig() {
