@@ -20,8 +20,9 @@ export interface LocalFilesOptions {
 
 /**
  * Deletes the logs, workspaces and results in this host's data folder of runs that are gone, and the workspaces of runs
- * that ended long enough ago. Results stay while a run refers to them. Where the folder was used with another store first, a run that this one does not know may be
- * one of the other's: its files stay as long as runs are kept. Answers how many files and folders are gone.
+ * that ended long enough ago. Results stay while any run refers to them; what nothing refers to of a run that has ended
+ * goes. Where the folder was used with another store first, a run that this one does not know may be one of the other's:
+ * its files stay as long as runs are kept. Answers how many files and folders are gone.
  */
 export async function collectLocalFiles(options: LocalFilesOptions): Promise<number> {
   const { store, data, at, limits } = options
