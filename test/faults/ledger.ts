@@ -13,7 +13,7 @@ import { Witness } from "./witness.ts"
  *   - an attempt runs the code that its record says, under the token that its record says, and probes where it says so
  *   - a result is that of the attempt, and one that its driver gave
  *   - an attempt's end is written by the host that held it
- *   - data that a result only refers to is on the disk by then
+ *   - data that a result only refers to is on the disk by then, and every attempt after it gets that data
  */
 
 interface LiveAttempt {
@@ -87,8 +87,18 @@ export class Ledger {
     this.#live.set(step, [...live, { attempt: attempt.attempt, hostId, excused }])
     const wanted = this.witness.pipelineOf(attempt.runId)?.host ?? {}
     this.#expect(fits(labels, wanted), `${named} started on ${hostId}, which has not the labels it asks for`)
+    this.#checkData(attempt)
     const state = this.witness.stateOf(attempt.runId, attempt.stepId)
     if (state?.status === "running" && state.attempt === attempt.attempt) this.#checkRecord(attempt, state)
+  }
+
+  #checkData(attempt: Attempt): void {
+    for (const [stepId, { data }] of Object.entries(attempt.results)) {
+      const state = this.witness.stateOf(attempt.runId, stepId)
+      const ref = state !== undefined && "result" in state ? state.result.dataRef : undefined
+      const isWhole = ref === undefined || Buffer.byteLength(JSON.stringify(data ?? null)) === ref.bytes
+      this.#expect(isWhole, `${nameOf(attempt)} started without the data of ${stepId}`)
+    }
   }
 
   #checkRecord(attempt: Attempt, state: StepState & { readonly status: "running" }): void {

@@ -35,7 +35,7 @@ export function randomPipeline({ random, edit, onceChance, labelChance, zones }:
       ...(random.chance(onceChance) ? { effects: "once" as const } : {}),
     }
     // Without `needs` a step follows the one above.
-    if (random.chance(0.5)) return step
+    if (random.chance(0.5)) return index > 0 && random.chance(0.3) ? { ...step, if: sound(index - 1) } : step
     const needs = Array.from({ length: index }, (_, need) => `s${need}`).filter(() => random.chance(0.4))
     return { ...step, needs }
   })
@@ -43,13 +43,20 @@ export function randomPipeline({ random, edit, onceChance, labelChance, zones }:
   return pipelineOf({ metadata: { edit }, ...host, steps })
 }
 
+/** True, and asked of the data of the step before: a step that got other data would be skipped. */
+const sound = (index: number) => `!has(steps.s${index}.data.of) || steps.s${index}.data.of == 's${index}'`
+
+/** Longer than a record has room for. */
+const largeLength = 70_000
+
 export interface CourseOptions {
   readonly random: Random
   readonly failChance: number
+  readonly largeChance: number
 }
 
 /** Most attempts are quick and succeed; some are slow, fail, or hang until their timeout. Every other probe can tell. */
-export function randomCourse(attempt: Attempt, { random, failChance }: CourseOptions): Course {
+export function randomCourse(attempt: Attempt, { random, failChance, largeChance }: CourseOptions): Course {
   const hangs = attempt.input["mayHang"] === true && random.chance(0.3)
   const durationMs = random.chance(0.1)
     ? 2_000 + random.below(random.pick([3_000, 30_000]))
@@ -61,6 +68,9 @@ export function randomCourse(attempt: Attempt, { random, failChance }: CourseOpt
     result: {
       success,
       message,
+      ...(success && random.chance(largeChance)
+        ? { data: { of: attempt.stepId, attempt: attempt.attempt, text: "x".repeat(largeLength) } }
+        : {}),
       ...(attempt.probing === true && random.chance(0.6) ? { probed: true } : {}),
     },
     endingMs: random.below(3_000),
