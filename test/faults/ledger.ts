@@ -13,7 +13,7 @@ import { Witness } from "./witness.ts"
  *   - an attempt runs the code that its record says, under the token that its record says, and probes where it says so
  *   - a result is that of the attempt, and one that its driver gave
  *   - an attempt's end is written by the host that held it
- *   - data that a result only refers to is on the disk by then, and every attempt after it gets that data
+ *   - data that a result only refers to is on the disk by then, and every attempt after it that cleans nothing up gets it
  */
 
 interface LiveAttempt {
@@ -92,7 +92,9 @@ export class Ledger {
     if (state?.status === "running" && state.attempt === attempt.attempt) this.#checkRecord(attempt, state)
   }
 
+  /** Cleanup goes without what cannot be had. */
   #checkData(attempt: Attempt): void {
+    if (this.witness.stepIn(attempt.runId, attempt.stepId)?.role !== undefined) return
     for (const [stepId, { data }] of Object.entries(attempt.results)) {
       const state = this.witness.stateOf(attempt.runId, stepId)
       const ref = state !== undefined && "result" in state ? state.result.dataRef : undefined

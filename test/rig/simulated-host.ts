@@ -60,6 +60,8 @@ export class SimulatedHost {
         attemptsMax: this.#attemptsMax,
         labels: this.labels,
         results: this.#results,
+        // Folders are real, and would keep real time.
+        workspaces: { pathOf: (runId) => runId, prepare: async () => undefined },
       }),
     )
   }
