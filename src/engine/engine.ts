@@ -252,7 +252,6 @@ export class Engine implements AsyncDisposable {
         if (each.type === "header") await this.#bundles.keep(Object.values(each.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
-      this.#troubles.pass()
     } finally {
       this.#starting -= starting
     }

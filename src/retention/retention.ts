@@ -5,7 +5,9 @@ import { collectRuns } from "./collect-runs.ts"
 import { collectVersions } from "./collect-versions.ts"
 import { CollectorLease } from "./collector-lease.ts"
 import { Compaction } from "./compaction.ts"
+import { type KeptDrivers, LocalDrivers } from "./local-drivers.ts"
 import { collectLocalFiles } from "./local-files.ts"
+import { OrphanParts } from "./orphan-parts.ts"
 import { findReferences } from "./references.ts"
 import { StrayResults } from "./stray-results.ts"
 import type { Moment, RetentionLimits, Sweep } from "./sweep.ts"
@@ -15,6 +17,8 @@ export interface RetentionOptions {
   readonly store: Store
   /** The data folder of this host. */
   readonly data: string
+  /** The code of drivers in that folder. */
+  readonly drivers: KeptDrivers
   readonly hostId: string
   readonly limits: RetentionLimits
   readonly now: () => Moment
@@ -36,7 +40,7 @@ export interface Collected {
   /** Pipeline revisions and driver bundles. */
   readonly unreferenced: number
   readonly idempotencyKeys: number
-  /** Logs, workspaces and results of this host. */
+  /** Logs, workspaces, large data and code of drivers of this host. */
   readonly files: number
 }
 
@@ -55,6 +59,8 @@ export class Retention implements AsyncDisposable {
   readonly #intervalMs: number
   readonly #lease: CollectorLease
   readonly #unreferenced: Unreferenced
+  readonly #orphanParts: OrphanParts
+  readonly #localDrivers: LocalDrivers
   readonly #compaction: Compaction
   readonly #strays: StrayResults
   readonly #stop = new AbortController()
@@ -73,6 +79,8 @@ export class Retention implements AsyncDisposable {
       ttlMs: Math.max(leaseTtlMsMin, 3 * this.#intervalMs),
     })
     this.#unreferenced = new Unreferenced({ graceMs: unreferencedForMs })
+    this.#orphanParts = new OrphanParts({ graceMs: unreferencedForMs })
+    this.#localDrivers = new LocalDrivers(options.drivers, { graceMs: unreferencedForMs })
     this.#strays = new StrayResults(store)
     this.#compaction = new Compaction({ historyMs })
   }
@@ -130,7 +138,8 @@ export class Retention implements AsyncDisposable {
     const ofStore = fence === undefined ? nothing : await this.#collectStore(fence)
     const pause = () => this.#pause()
     const files = await collectLocalFiles({ store, data, limits, at: now(), pause, strays: this.#strays })
-    return { ...ofStore, files }
+    const drivers = await this.#localDrivers.collect({ store, at: now(), pause }, { data })
+    return { ...ofStore, files: files + drivers }
   }
 
   async #collectStore(fence: Guard): Promise<Omit<Collected, "files">> {
@@ -145,7 +154,8 @@ export class Retention implements AsyncDisposable {
     // After the runs: what only they referred to goes with them.
     const references = await findReferences(sweep)
     const versions = await collectVersions(sweep, references)
-    const unreferenced = await this.#unreferenced.collect(sweep, references)
+    const ofReferences = await this.#unreferenced.collect(sweep, references)
+    const unreferenced = ofReferences + (await this.#orphanParts.collect(sweep))
     const idempotencyKeys = await collectIdempotency(sweep)
     await this.#compaction.advance(sweep)
     return { runs, versions, unreferenced, idempotencyKeys }
