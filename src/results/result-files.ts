@@ -16,6 +16,7 @@ export interface ResultFilesOptions {
 /** The large data of results in this host's data folder. */
 export class ResultFiles implements ResultStore {
   readonly #options: ResultFilesOptions
+  #root: Promise<void> | undefined
 
   constructor(options: ResultFilesOptions) {
     this.#options = options
@@ -32,14 +33,30 @@ export class ResultFiles implements ResultStore {
     const ref = { bytes: content.byteLength, sha256: sha256(content), runId, folder, hostId }
     const file = this.fileOf(ref)
     try {
-      const first = await mkdir(dirname(file), { recursive: true })
+      await this.#makeRoot()
+      await mkdir(dirname(file), { recursive: true })
       await writeDurably(file, content)
-      if (first !== undefined) await syncFolder(path)
+      // Whoever made the run's folder may not have come to this yet.
+      await syncFolder(path)
       return ref
     } catch (cause) {
       const message = `the driver's data (${ref.bytes} bytes) could not be written: ${messageOf(cause)}`
       throw new ConveyorError("STORE_UNAVAILABLE", message, { cause })
     }
+  }
+
+  /** Once for each process: one before may have died before the folder's name was durable. */
+  #makeRoot(): Promise<void> {
+    const { path } = this.#options
+    const make = async () => {
+      await mkdir(path, { recursive: true })
+      await syncFolder(dirname(path))
+    }
+    this.#root ??= make().catch((error: unknown) => {
+      this.#root = undefined
+      throw error
+    })
+    return this.#root
   }
 
   async read(ref: DataRef): Promise<Uint8Array> {
