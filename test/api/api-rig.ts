@@ -48,8 +48,8 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
   const errors: unknown[] = []
   const results = new ResultFiles({
     path: join(folder.path, "results"),
-    folder: "folder-1",
-    hostId: "host-1",
+    folder: options.folder ?? "folder-1",
+    hostId: options.hostId ?? "host-1",
   })
   const api = await serveApi({
     host: "127.0.0.1",
