@@ -111,6 +111,8 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     port: config.port,
     hostId,
     version,
+    env: config.env,
+    leaseTtlMs: config.leaseTtlMs,
     onError: (error) => log.error({ err: error }, "a request ran into a bug"),
   })
   parts.defer(() => api.stop())

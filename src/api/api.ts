@@ -6,6 +6,7 @@ import { isLoopback, refuseForeignPages } from "./browser-guard.ts"
 import { cancelRoutes } from "./cancel.ts"
 import { definitionRoutes } from "./definitions.ts"
 import { driverRoutes } from "./drivers.ts"
+import { explainRoutes } from "./explain.ts"
 import { healthRoutes } from "./health.ts"
 import { hostRoutes } from "./hosts.ts"
 import { logRoutes } from "./logs.ts"
@@ -31,6 +32,10 @@ export interface ApiOptions {
   readonly port: number
   readonly hostId: string
   readonly version: string
+  /** The host's variables that expressions may read. */
+  readonly env: { readonly [name: string]: string }
+  /** How long a dead host keeps its claims. */
+  readonly leaseTtlMs: number
   /** More routes, such as those of the dashboard. */
   readonly routes?: readonly Route[]
   readonly now?: () => Date
@@ -72,6 +77,8 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     pipelineRevision: pipelineRevisions(store),
     hostId: options.hostId,
     version: options.version,
+    env: options.env,
+    leaseTtlMs: options.leaseTtlMs,
     now: options.now ?? (() => new Date()),
     signal: stopping.signal,
   }
@@ -80,6 +87,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     ...resourceRoutes(context),
     ...pipelineRoutes(context),
     ...runRoutes(context),
+    ...explainRoutes(context),
     ...cancelRoutes(context),
     ...rerunRoutes(context),
     ...resolveRoutes(context),

@@ -14,6 +14,10 @@ export interface ApiContext {
   readonly pipelineRevision: (hash: string) => Promise<Pipeline | undefined>
   readonly hostId: string
   readonly version: string
+  /** The host's variables that expressions may read. */
+  readonly env: { readonly [name: string]: string }
+  /** How long a dead host keeps its claims. */
+  readonly leaseTtlMs: number
   readonly now: () => Date
   /** Aborts when the API stops: whoever waits or streams ends. */
   readonly signal: AbortSignal

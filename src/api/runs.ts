@@ -135,7 +135,11 @@ async function summarize(context: ApiContext, run: Run): Promise<Omit<RunView, "
   return summary
 }
 
-async function statesOf({ store }: ApiContext, runId: string): Promise<ReadonlyMap<string, StepState>> {
+/** The records of a run's steps, by id. */
+export async function statesOf(
+  { store }: ApiContext,
+  runId: string,
+): Promise<ReadonlyMap<string, StepState>> {
   const { entries } = await store.list(stepsPrefix(runId))
   return new Map(
     entries.flatMap((entry) => {

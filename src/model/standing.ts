@@ -34,8 +34,8 @@ export type SkipReason =
  *       └────────┴──► skipped
  */
 export type Standing =
-  /** These have not ended. */
-  | { readonly type: "blocked"; readonly by: readonly string[] }
+  /** These have not ended. `brokenBy`: it will be skipped when they have, for this one did not succeed. */
+  | { readonly type: "blocked"; readonly by: readonly string[]; readonly brokenBy?: string }
   /** All it waits for has ended; its `if` decides, where it has one. A waiting step whose wait is over is due, too. */
   | { readonly type: "due"; readonly upstream: Upstream }
   /** It runs, by its record. `calledOff`: it has to end, for the run goes on without it. */
@@ -182,7 +182,10 @@ export function standingsOf(
         brokenBy === undefined || handles ? stopped : ({ type: "upstream", stepId: brokenBy } as const)
       return { type: "skipped", because, couldStart }
     }
-    if (by.length > 0) return { type: "blocked", by }
+    if (by.length > 0) {
+      const isDoomed = !handles && flow.brokenBy !== undefined
+      return { type: "blocked", by, ...(isDoomed ? { brokenBy: flow.brokenBy } : {}) }
+    }
     if (!handles && flow.brokenBy !== undefined) {
       return { type: "skipped", because: { type: "upstream", stepId: flow.brokenBy }, couldStart: false }
     }

@@ -51,6 +51,8 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
     port: 0,
     hostId: "host-1",
     version: "1.2.3",
+    env: {},
+    leaseTtlMs: 10_000,
     onError: (error) => errors.push(error),
     ...options,
     store,

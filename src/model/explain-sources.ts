@@ -1,0 +1,27 @@
+import type { HostRecord } from "./host.ts"
+import type { Resource } from "./resource.ts"
+import type { Claim } from "./run.ts"
+import type { RunContent } from "./run-scope.ts"
+import type { Standings } from "./standing.ts"
+
+/** All that an explanation is made from: the records of a run, and those around it. */
+export interface ExplainSources extends Omit<RunContent, "resource"> {
+  /** The version of the resource it is for; absent where the store does not hold it. */
+  readonly resource: Resource | undefined
+  readonly claims: Pick<ReadonlyMap<string, Claim>, "get">
+  /** Those that live now. */
+  readonly hosts: readonly HostRecord[]
+  /** The contents of drivers that are in the store. */
+  readonly kept: Pick<ReadonlySet<string>, "has">
+  /** The last thing that the newest attempt of a step logged, by its id, as far as it can be read. */
+  readonly lastLines: Pick<ReadonlyMap<string, string>, "get">
+  /** How long a claim lives on when its host has died. */
+  readonly leaseTtlMs: number
+  readonly nowMs: number
+}
+
+/** What reasons are found from: the sources, and where that puts the steps. */
+export interface Explaining {
+  readonly sources: ExplainSources
+  readonly standings: Standings
+}

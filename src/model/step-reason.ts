@@ -1,0 +1,198 @@
+import type { ConditionOutlook } from "./condition-outlook.ts"
+import { parseDuration } from "./duration.ts"
+import type { Explaining } from "./explain-sources.ts"
+import type { Blocker, Reason } from "./explanation.ts"
+import { evaluateExpressions } from "./expression.ts"
+import type { PipelineStep } from "./pipeline.ts"
+import { type Placement, placementOf } from "./placement.ts"
+import { present } from "./present.ts"
+import type { StepState } from "./run.ts"
+import { stepScope } from "./run-scope.ts"
+import { type Standing, stateStatus } from "./standing.ts"
+
+/** One step, and what is known of it. */
+interface Situation extends Explaining {
+  readonly standing: Standing
+  readonly condition: ConditionOutlook | undefined
+}
+
+/** Why a step is where it is. */
+export function reasonOf(step: PipelineStep, situation: Situation): Reason {
+  const { standing, sources } = situation
+  const state = sources.states.get(step.id)
+  switch (standing.type) {
+    case "ended":
+      return endedReason(state)
+    case "skipped":
+      return { type: "skipped", because: standing.because }
+    case "calledOff":
+      return { type: "calledOff" }
+    case "running":
+      return runningReason(step, standing.calledOff, situation)
+    case "blocked":
+      return heldReason(situation) ?? blockedReason(step, standing, situation)
+    case "due":
+      return heldReason(situation) ?? dueReason(step, situation)
+    default:
+      standing satisfies never
+      throw new Error("every standing has its reason")
+  }
+}
+
+function endedReason(state: StepState | undefined): Reason {
+  if (state?.status === "skipped") return { type: "skipped", because: { type: "condition" } }
+  if (state === undefined || !("result" in state)) throw new Error("a step that has ended has a result")
+  const { status, attempt, result } = state
+  return present({
+    type: "ended" as const,
+    status,
+    attempt,
+    hostId: "hostId" in state ? state.hostId : undefined,
+    durationMs: "startedAt" in state ? Date.parse(state.finishedAt) - Date.parse(state.startedAt) : undefined,
+    result: result.message,
+    keptFrom: "keptFrom" in state ? state.keptFrom : undefined,
+  })
+}
+
+function heldReason({ sources: { run, pipeline } }: Situation): Reason | undefined {
+  if (run.status !== "running" || run.held === undefined || run.cancelRequestedAt !== undefined) {
+    return undefined
+  }
+  const { since } = run.held
+  const until = pipeline?.holdMs === undefined ? undefined : isoAfter(since, pipeline.holdMs)
+  return present({ type: "held" as const, since, until })
+}
+
+function blockedReason(
+  step: PipelineStep,
+  { by, brokenBy }: Standing & { readonly type: "blocked" },
+  { sources, standings }: Situation,
+): Reason {
+  const blocker = (stepId: string): Blocker => ({
+    stepId,
+    status: stateStatus(sources.states.get(stepId), standings.of.get(stepId)),
+  })
+  if (step.role?.type !== "finally" && step.role?.type !== "deferred") {
+    return present({ type: "blocked" as const, by: by.map(blocker), brokenBy })
+  }
+  const before = sources.steps.filter(({ id, role }) => {
+    const type = standings.of.get(id)?.type
+    return (role === undefined || role.type === "ensure") && type !== "ended" && type !== "skipped"
+  })
+  const ids = new Set([...before.map(({ id }) => id), ...by])
+  if (ids.size === 0 && sources.hosts.length === 0) return { type: "place", place: { type: "noHost" } }
+  return { type: "lastOfAll", by: [...ids].map(blocker) }
+}
+
+function dueReason(step: PipelineStep, situation: Situation): Reason {
+  const { sources, standings, condition } = situation
+  const state = sources.states.get(step.id)
+  if (state?.status === "waiting") {
+    const waits = waitingReason(step, state, situation)
+    if (waits !== undefined) return waits
+  }
+  const place = placeFor(step, situation)
+  const since = queuedSince(state)
+  if (place.type === "noHost") return placed(place, since)
+  const { outcome } = condition ?? {}
+  if ((state?.attempt ?? 0) === 0 && (outcome === "false" || outcome === "error")) {
+    return { type: "conditionDue", outcome }
+  }
+  if (since !== undefined && place.type !== "free") return placed(place, since)
+  const running = sources.steps.filter(({ id }) => standings.of.get(id)?.type === "running")
+  const maxParallel = sources.pipeline?.maxParallel ?? Number.POSITIVE_INFINITY
+  if (running.length >= maxParallel) {
+    return { type: "maxParallel", maxParallel, running: running.map(({ id }) => id) }
+  }
+  if (place.type !== "free") return placed(place, since)
+  return { type: "starting", hosts: place.hosts.map(({ hostId }) => hostId) }
+}
+
+/** What a waiting step waits for, where that is no host: undefined once the wait is over. */
+function waitingReason(
+  { id, retry }: PipelineStep,
+  { waitingFor, attempt, since, resolution }: StepState & { readonly status: "waiting" },
+  { sources: { lastLines, nowMs } }: Situation,
+): Reason | undefined {
+  if (waitingFor.type === "timer") {
+    const { until } = waitingFor
+    if (Date.parse(until) <= nowMs) return undefined
+    const lastLine = lastLines.get(id)
+    return present({ type: "timer" as const, until, attempt, attemptsMax: retry?.attempts, lastLine })
+  }
+  if (waitingFor.type !== "resolution" || resolution?.outcome === "retry") return undefined
+  const { interrupted } = waitingFor
+  const resolved = resolution !== undefined
+  return { type: "resolution", attempt: interrupted.attempt, hostId: interrupted.hostId, since, resolved }
+}
+
+function queuedSince(state: StepState | undefined): string | undefined {
+  if (state?.status !== "waiting") return undefined
+  const { type } = state.waitingFor
+  return type === "driver" || type === "host" ? state.since : undefined
+}
+
+function placed(place: Exclude<Placement, { type: "free" }>, since: string | undefined): Reason {
+  return present({ type: "place" as const, place, since })
+}
+
+/** Where the step could be attempted now. */
+function placeFor(step: PipelineStep, { sources }: Pick<Situation, "sources">): Placement {
+  const { run, pipeline, hosts, kept } = sources
+  const hash = step.role?.type === "deferred" ? step.role.driverHash : run.drivers?.[step.driver]
+  return placementOf(
+    {
+      driver: step.driver,
+      ...(hash === undefined ? {} : { hash }),
+      kept: hash !== undefined && kept.has(hash),
+      labels: pipeline?.host ?? {},
+    },
+    hosts,
+  )
+}
+
+function runningReason(step: PipelineStep, calledOff: boolean, situation: Situation): Reason {
+  const { sources } = situation
+  const state = sources.states.get(step.id)
+  if (state?.status !== "running") throw new Error("a step that runs has a running record")
+  const { hostId, startedAt, attempt, probing } = state
+  const claim = sources.claims.get(step.id)
+  const lives = sources.hosts.some((host) => host.hostId === hostId)
+  const base = { hostId, startedAt, attempt }
+  if (claim !== undefined && lives) {
+    return present({
+      type: "running" as const,
+      ...base,
+      timeoutAt: isoAfter(startedAt, timeoutMsOf(step, situation)),
+      probing: probing?.attempt,
+      calledOff,
+      kill: sources.run.cancel?.kill === true,
+    })
+  }
+  const found = placeFor(step, situation)
+  const isOut = found.type === "content" || found.type === "labels"
+  return present({
+    type: "orphaned" as const,
+    ...base,
+    claimTtlMs: claim === undefined ? undefined : sources.leaseTtlMs,
+    next: calledOff ? "ends" : step.effects === "once" && isOut ? "resolution" : "again",
+    place: found.type === "free" ? undefined : found,
+  } as const)
+}
+
+/** How long the attempt may take: evaluated as it was when the attempt started. */
+function timeoutMsOf(step: PipelineStep, { sources }: Situation): number {
+  const { resource } = sources
+  if (step.timeout === undefined || resource === undefined) return step.timeoutMs
+  try {
+    const value = evaluateExpressions(step.timeout, stepScope({ ...sources, resource }, step))
+    const ms = typeof value === "string" ? parseDuration(value) : value
+    return typeof ms === "number" ? ms : step.timeoutMs
+  } catch {
+    return step.timeoutMs
+  }
+}
+
+function isoAfter(at: string, ms: number): string {
+  return new Date(Date.parse(at) + ms).toISOString()
+}
