@@ -10,16 +10,17 @@ import type { PipelineStep } from "./pipeline.ts"
 import { present } from "./present.ts"
 import { isEnded } from "./run.ts"
 import { stepScope } from "./run-scope.ts"
-import { runStandings, type Standing, type Standings, standingsOf, stateStatus } from "./standing.ts"
+import { runStandings, type Standing, stateStatus } from "./standing.ts"
 import { upstreamOf } from "./step-graph.ts"
 import { reasonOf } from "./step-reason.ts"
 
 /** Says of a run, and of each of its steps, why it is where it is. Pure. */
 export function explainRun(sources: ExplainSources): RunExplanation {
-  const { run, steps, states } = sources
-  const explaining: Explaining = { sources, standings: standingsNow(sources) }
+  const { run, steps, states, pipeline } = sources
+  const standings = runStandings(run, steps, { states, failFast: pipeline?.failFast !== false })
+  const explaining: Explaining = { sources, standings }
   const explained = steps.map((step): StepExplanation => {
-    const standing = explaining.standings.of.get(step.id) as Standing
+    const standing = standings.of.get(step.id) as Standing
     const condition = step.if === undefined ? undefined : conditionOf(step, standing, explaining)
     const reason: Reason = reasonOf(step, { ...explaining, standing, condition })
     const state = states.get(step.id)
@@ -41,20 +42,6 @@ export function explainRun(sources: ExplainSources): RunExplanation {
     ...explainRunItself(explaining, explained),
     steps: explained,
   }
-}
-
-/** Where the steps stand, cleanup included once it has begun: the engine writes down when, not that it has. */
-function standingsNow({ run, steps, states, pipeline }: ExplainSources): Standings {
-  const standings = runStandings(run, steps, { states, failFast: pipeline?.failFast !== false })
-  const cancelled = run.cancelRequestedAt !== undefined
-  const verdict =
-    run.status === "running" ? (run.stopping?.status ?? (cancelled ? "cancelled" : undefined)) : undefined
-  if (verdict === undefined || !standings.wayEnded || run.cancel?.cleanup === false) return standings
-  const failed = verdict === "succeeded" && standings.failedCleanup.length > 0
-  return standingsOf(steps, states, {
-    failFast: false,
-    phase: { type: "cleanup", verdict: failed ? "failed" : verdict },
-  })
 }
 
 /** Its `if`: as it was evaluated, or as far as it can be told now. */

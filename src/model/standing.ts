@@ -257,10 +257,19 @@ export function runStandings(
   steps: readonly PipelineStep[],
   { states, failFast }: { readonly states: StepStates; readonly failFast: boolean },
 ): Standings {
-  return standingsOf(steps, states, {
-    failFast: failFast && run.pipeline !== undefined,
-    phase: isEnded(run.status) ? { type: "abandoned" } : phaseOf(run),
-  })
+  const failsFast = failFast && run.pipeline !== undefined
+  if (isEnded(run.status))
+    return standingsOf(steps, states, { failFast: failsFast, phase: { type: "abandoned" } })
+  const phase = phaseOf(run)
+  const standings = standingsOf(steps, states, { failFast: failsFast, phase })
+  if (run.status !== "running" || phase.type !== "over" || !standings.wayEnded || standings.allEnded) {
+    return standings
+  }
+  // The header says how the run ends, and its records that all of the way is over: it cleans up.
+  const verdict = run.stopping?.status ?? "cancelled"
+  const failed = verdict === "succeeded" && standings.failedCleanup.length > 0
+  const cleanup = { type: "cleanup", verdict: failed ? "failed" : verdict } as const
+  return standingsOf(steps, states, { failFast: failsFast, phase: cleanup })
 }
 
 function phaseOf(run: Run): Phase {
