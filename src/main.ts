@@ -90,6 +90,27 @@ function commands(done: (exit: number) => void): Command {
       done(await validate(paths, { json: options.json === true, settings: settingFlags(options) }))
     })
   addSettings(validate, ["drivers", "pipelines"])
+  const explain = program
+    .command("explain <run>")
+    .description("say of a run, and of each of its steps, why it is where it is (the id, or its beginning)")
+    .option(
+      "--server <url>",
+      "the host to ask (default: the one that serves with the settings of this folder)",
+    )
+    .option("--json", "print the reasons as JSON")
+    .option("--config <file>", "settings file (default: ./conveyor.yml when it exists)")
+    .action(async (run: string, options: { json?: boolean; server?: string }) => {
+      const { explain } = await import("./cli/explain.ts")
+      const server = options.server ?? process.env["CONVEYOR_SERVER"]
+      done(
+        await explain(run, {
+          json: options.json === true,
+          ...(server ? { server } : {}),
+          settings: settingFlags(options),
+        }),
+      )
+    })
+  addSettings(explain, ["host", "port"])
   addStoreCommands(program, done)
   return program
 }

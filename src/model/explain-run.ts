@@ -25,16 +25,18 @@ function messageOf({ sources }: Explaining, steps: readonly StepExplanation[]): 
   }
   const decided = decidedText(run)
   const running = steps.filter(({ reason }) => reason.type === "running")
-  const now = running.length > 0 ? runningText(running) : waitText(steps, hosts.length)
+  const now = running.length > 0 ? runningText(running, steps) : waitText(steps, hosts.length)
   return decided === undefined ? now : `${decided}; ${now}`
 }
 
-function runningText(running: readonly StepExplanation[]): string {
+function runningText(running: readonly StepExplanation[], steps: readonly StepExplanation[]): string {
   const ending = running.filter(({ reason }) => reason.type === "running" && reason.calledOff)
   if (ending.length === running.length)
     return `${names(ending)} ${ending.length === 1 ? "has" : "have"} to end`
   const rest = ending.length === 0 ? "" : `, ${names(ending)} ${ending.length === 1 ? "has" : "have"} to end`
-  return `it is running ${names(running.filter((step) => !ending.includes(step)))}${rest}`
+  const waiting = steps.filter(({ reason }) => reason.type !== "running" && !isBehindOthers(reason))
+  const waits = waiting.length === 0 ? "" : `; ${names(waiting)} ${waiting.length === 1 ? "waits" : "wait"}`
+  return `it is running ${names(running.filter((step) => !ending.includes(step)))}${rest}${waits}`
 }
 
 /** Nothing runs: what the steps next in turn wait for, each thing once. */

@@ -23,7 +23,7 @@ export function describeReason(
       if (reason.because.type === "condition") return `its condition is false: ${falseText(condition)}`
       return describeSkip(reason.because)
     case "blocked":
-      return describeBlocked(reason, step)
+      return describeBlocked(reason, step, condition)
     case "lastOfAll":
       return reason.by.length === 0
         ? "cleans up as soon as it is written down how the run ends"
@@ -101,9 +101,14 @@ function describeEnd(reason: Reason & { readonly type: "ended" }): string {
 function describeBlocked(
   { by, brokenBy }: Reason & { readonly type: "blocked" },
   { role }: PipelineStep,
+  condition: ConditionOutlook | undefined,
 ): string {
+  const then = `once ${listBlockers(by)} ${by.length === 1 ? "has" : "have"} ended`
   if (brokenBy !== undefined) {
-    return `will be skipped once ${listNames(by.map(({ stepId }) => stepId))} ${by.length === 1 ? "has" : "have"} ended, for step "${brokenBy}" before it did not succeed`
+    return `will be skipped ${then}, for step "${brokenBy}" before it did not succeed`
+  }
+  if (condition?.outcome === "false") {
+    return `will be skipped ${then}: its condition is false already: ${falseText(condition)}`
   }
   return role?.type === "ensure" ? `runs after ${listBlockers(by)}` : `waits for ${listBlockers(by)}`
 }
@@ -149,7 +154,7 @@ function falseText(condition: ConditionOutlook | undefined): string {
   const { expression, falseParts = [expression] } = condition
   const parts = falseParts.join(" and ")
   const values = condition.values
-    .filter((read) => read.open !== true && !read.expression.endsWith("()"))
+    .filter((read) => parts.includes(read.expression) && !read.expression.endsWith("()"))
     .map(
       ({ expression: read, value }) =>
         `${read} is ${value === undefined ? "not there" : JSON.stringify(value)}`,
@@ -158,7 +163,7 @@ function falseText(condition: ConditionOutlook | undefined): string {
 }
 
 function listBlockers(by: readonly Blocker[]): string {
-  return list(by.map(({ stepId, status }) => `"${stepId}", which is ${status}`))
+  return list(by.map(({ stepId, status }) => `"${stepId}" (${status})`))
 }
 
 function list(things: readonly string[]): string {

@@ -54,7 +54,10 @@ describe("GET /runs/:id/explain", () => {
     const runId = await newRun()
     const alone = await explain(runId)
     expect(alone).toMatchObject({ runId, status: "pending", message: "no host is alive" })
-    expect(alone.of("build").message).toBe('waits for "clone", which is pending')
+    expect(alone.of("build").reason).toEqual({
+      type: "blocked",
+      by: [{ stepId: "clone", status: "pending" }],
+    })
     await rig.put(hostKey(host.hostId), host)
     expect((await explain(runId)).of("clone").reason).toEqual({ type: "starting", hosts: ["host-1"] })
   })

@@ -106,20 +106,23 @@ function of(id: string, situation: Situation): StepExplanation {
 
 /** Which step of which situation is explained with which words. */
 const sentences: Readonly<Record<string, readonly [id: string, situation: Situation, message: string]>> = {
-  "a step that waits for others": [
-    "test",
-    { states: { build: runs } },
-    'waits for "build", which is running',
-  ],
-  "one that is far from its turn": [
-    "ship",
-    { states: { build: runs } },
-    'waits for "test", which is pending',
-  ],
+  "a step that waits for others": ["test", { states: { build: runs } }, 'waits for "build" (running)'],
+  "one that is far from its turn": ["ship", { states: { build: runs } }, 'waits for "test" (pending)'],
   "one that will be skipped": [
     "join",
     { pipeline: { steps: fork, failFast: false }, states: { left: ended("failed"), right: runs } },
-    'will be skipped once "right" has ended, for step "left" before it did not succeed',
+    'will be skipped once "right" (running) has ended, for step "left" before it did not succeed',
+  ],
+  "one whose condition is false already": [
+    "test",
+    {
+      pipeline: {
+        steps: [step("build"), step("test", { if: 'steps.build.data.ok && resource.spec.env == "prod"' })],
+      },
+      spec: { env: "dev" },
+      states: { build: runs },
+    },
+    'will be skipped once "build" (running) has ended: its condition is false already: resource.spec.env == "prod" (resource.spec.env is "dev")',
   ],
   "a step that nothing keeps": ["build", {}, "nothing is in its way: host-a can start it now"],
   "a step while no host is alive": ["build", { hosts: [] }, "no host is alive"],
@@ -335,7 +338,7 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
   "a step that ensures": [
     "build.ensure",
     { pipeline: { steps: [step("build", { ensure: { driver: "work" } })] }, states: { build: runs } },
-    'runs after "build", which is running',
+    'runs after "build" (running)',
   ],
   "a step that ensures what was never attempted": [
     "test.ensure",
@@ -348,7 +351,7 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
   "a last step while others run": [
     "tidy",
     { pipeline: { finally: [{ id: "tidy", driver: "work" }] }, states: { build: runs } },
-    'cleans up at the end: waits for "build", which is running, "test", which is pending, "ship", which is pending',
+    'cleans up at the end: waits for "build" (running), "test" (pending), "ship" (pending)',
   ],
   "a last step before the run is decided": [
     "tidy",
@@ -452,6 +455,11 @@ const runSentences: Readonly<
     { run: pending, hosts: [] },
     "no host is alive",
     'it ends when "build", "test", "ship" have ended or are skipped',
+  ],
+  "is running, and waits": [
+    { pipeline: { steps: fork }, states: { left: runs, right: timer } },
+    'it is running "left"; "right" waits',
+    'it ends when "left", "right", "join" have ended or are skipped',
   ],
   "is held": [
     {
