@@ -16,14 +16,31 @@ import { defineDriver } from "conveyor"
 import * as v from "valibot"
 
 const pathSchema = v.pipe(v.string(), v.nonEmpty("Expected a path"))
-const inputSchema = v.object({
-  path: v.optional(pathSchema),
-  to: v.optional(pathSchema),
-  pack: v.optional(v.boolean(), true),
+const inputSchema = v.strictObject(
+  {
+    path: v.optional(
+      v.pipe(
+        pathSchema,
+        v.description("What to pack, relative to the workspace; default: the `path` of the resource's spec"),
+      ),
+    ),
+    to: v.optional(v.pipe(pathSchema, v.description("Where to; default: `<name of path>.tar.gz`"))),
+    pack: v.optional(
+      v.pipe(v.boolean(), v.description("`false`: `path` is a file, which is copied and not packed")),
+      true,
+    ),
+  },
+  (issue) => (issue.expected === "never" ? "There is no such input" : issue.message),
+)
+const outputSchema = v.object({
+  path: v.pipe(v.string(), v.description("Absolute")),
+  sha256: v.string(),
+  sizeBytes: v.number(),
 })
 
 export default defineDriver({
   input: inputSchema,
+  output: outputSchema,
   async reconcile(ctx) {
     const spec = v.safeParse(v.object({ path: pathSchema }), ctx.resource.spec)
     const path = ctx.input.path ?? (spec.success ? spec.output.path : undefined)

@@ -17,13 +17,33 @@ import { resolve } from "node:path"
 import { type DriverContext, defineDriver } from "conveyor"
 import * as v from "valibot"
 
-const inputSchema = v.object({
-  url: v.optional(v.pipe(v.string(), v.nonEmpty("Expected a URL or a path"))),
-  ref: v.optional(
-    v.pipe(v.string(), v.regex(/^[^-\s][^\s~^:?*[\\]*$/, "Expected a branch, a tag or a commit")),
-  ),
-  depth: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
-  path: v.optional(v.string(), "."),
+const inputSchema = v.strictObject(
+  {
+    url: v.optional(
+      v.pipe(
+        v.string(),
+        v.nonEmpty("Expected a URL or a path"),
+        v.description("A URL or a path; default: the `url` or `repo` of the resource's spec"),
+      ),
+    ),
+    ref: v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(/^[^-\s][^\s~^:?*[\\]*$/, "Expected a branch, a tag or a commit"),
+        v.description("A branch, a tag or a commit; default: the `ref` of the resource's spec, else HEAD"),
+      ),
+    ),
+    depth: v.optional(
+      v.pipe(v.number(), v.integer(), v.minValue(1), v.description("Only so many commits; default: all")),
+    ),
+    path: v.optional(v.pipe(v.string(), v.description("Where to, relative to the workspace")), "."),
+  },
+  (issue) => (issue.expected === "never" ? "There is no such input" : issue.message),
+)
+const outputSchema = v.object({
+  commit: v.pipe(v.string(), v.description("The full id")),
+  ref: v.string(),
+  path: v.pipe(v.string(), v.description("Absolute")),
 })
 const specSchema = v.object({
   url: v.fallback(v.optional(v.string()), undefined),
@@ -44,6 +64,7 @@ const environment = {
 
 export default defineDriver({
   input: inputSchema,
+  output: outputSchema,
   async reconcile(ctx) {
     const spec = v.safeParse(specSchema, ctx.resource.spec)
     const from = spec.success ? spec.output : {}

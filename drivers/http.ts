@@ -26,19 +26,41 @@ const urlSchema = v.pipe(
   v.string(),
   v.regex(/^https?:\/\//, "Expected a URL that starts with http:// or https://"),
 )
-const inputSchema = v.object({
-  url: v.optional(urlSchema),
-  method: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z]+$/, "Expected a method such as GET"))),
-  headers: v.optional(v.record(v.string(), v.string())),
-  body: v.optional(v.string()),
-  json: v.optional(v.custom<Json>(() => true)),
-  expect: v.optional(v.union([statusSchema, v.array(statusSchema)]), "200-299"),
+const anySchema = v.custom<Json>(() => true)
+const inputSchema = v.strictObject(
+  {
+    url: v.optional(v.pipe(urlSchema, v.description("Where to; default: the `url` of the resource's spec"))),
+    method: v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(/^[A-Za-z]+$/, "Expected a method such as GET"),
+        v.description("Default: GET, or POST when there is something to send"),
+      ),
+    ),
+    headers: v.optional(v.pipe(v.record(v.string(), v.string()), v.description("Headers of the request"))),
+    body: v.optional(v.pipe(v.string(), v.description("A text that is sent as it is"))),
+    json: v.optional(v.pipe(anySchema, v.description("Sent as JSON"))),
+    expect: v.optional(
+      v.pipe(
+        v.union([statusSchema, v.array(statusSchema)]),
+        v.description('Which answers are a success: a status, a range such as "200-299", or a list of both'),
+      ),
+      "200-299",
+    ),
+  },
+  (issue) => (issue.expected === "never" ? "There is no such input" : issue.message),
+)
+const outputSchema = v.object({
+  status: v.number(),
+  headers: v.record(v.string(), v.string()),
+  body: v.pipe(anySchema, v.description("JSON where the response says so, else text")),
 })
 /** A result holds a megabyte of JSON, where one character may become six. */
 const bodyLengthMax = 128 * 1024
 
 export default defineDriver({
   input: inputSchema,
+  output: outputSchema,
   async reconcile(ctx) {
     const { headers = {}, body, json, expect } = ctx.input
     const spec = v.safeParse(v.object({ url: urlSchema }), ctx.resource.spec)

@@ -24,20 +24,54 @@ const commandSchema = v.union(
   "Expected a script, or a command as a list of strings",
 )
 const entries = {
-  run: v.optional(v.string("Expected a script")),
-  commands: v.optional(v.array(commandSchema, "Expected a list of commands")),
+  run: v.optional(
+    v.pipe(
+      v.string("Expected a script"),
+      v.description("A script for `sh -eu`: it stops at the first command that fails"),
+    ),
+  ),
+  commands: v.optional(
+    v.pipe(
+      v.array(commandSchema, "Expected a list of commands"),
+      v.description(
+        "Scripts, each for a shell of its own, or commands without a shell: `[cp, 'a file', dist]`",
+      ),
+    ),
+  ),
 }
-const inputSchema = v.object({
-  ...entries,
-  env: v.optional(v.record(v.string(), v.union([v.string(), v.number(), v.boolean()]))),
-  cwd: v.optional(v.string()),
-  shell: v.optional(commandSchema, "sh"),
+const inputSchema = v.strictObject(
+  {
+    ...entries,
+    env: v.optional(
+      v.pipe(
+        v.record(v.string(), v.union([v.string(), v.number(), v.boolean()])),
+        v.description("Variables, over the step's and the host's"),
+      ),
+    ),
+    cwd: v.optional(v.pipe(v.string(), v.description("Where to run, relative to the workspace"))),
+    shell: v.optional(
+      v.pipe(
+        commandSchema,
+        v.description(
+          "What is called with `-eu -c` and a script; a list such as `[python3, -c]` gets the script only",
+        ),
+      ),
+      "sh",
+    ),
+  },
+  (issue) => (issue.expected === "never" ? "There is no such input" : issue.message),
+)
+const outputSchema = v.object({
+  exitCode: v.pipe(v.number(), v.description("Of the last command that ran")),
+  stdout: v.pipe(v.string(), v.description("The last 64 KiB of all commands together")),
+  stderr: v.pipe(v.string(), v.description("The last 64 KiB of all commands together")),
 })
 /** A result holds a megabyte of JSON, where one character may become six. */
 const outputLengthMax = 64 * 1024
 
 export default defineDriver({
   input: inputSchema,
+  output: outputSchema,
   async reconcile(ctx) {
     const { env = {}, cwd = ".", shell } = ctx.input
     const source = sourceOf(ctx.input, ctx.resource.spec)

@@ -12,6 +12,8 @@ export interface Config {
   readonly host: string
   /** 0 picks a free one. */
   readonly port: number
+  /** Where the other hosts reach this one's API, without a slash at the end; undefined: told from `host` and `port`. */
+  readonly advertise: string | undefined
   /** The data folder: store, logs, workspaces, driver bundles. */
   readonly data: string
   readonly drivers: string
@@ -36,6 +38,8 @@ export interface Config {
   readonly labels: Labels
   /** The host's variables that expressions may read, as they are now. */
   readonly env: { readonly [name: string]: string }
+  /** For tests of crashes: the host is killed right after this many commits. */
+  readonly killAfterCommit?: number
 }
 
 export type StoreConfig =
@@ -57,6 +61,11 @@ const logLevels = ["debug", "info", "warn", "error", "silent"] as const
 export const settings = {
   host: { argument: "<address>", description: "address to listen on", default: "127.0.0.1" },
   port: { argument: "<number>", description: "port to listen on, 0 picks a free one", default: "8080" },
+  advertise: {
+    argument: "<url>",
+    description: "where other hosts reach this one, such as http://10.0.0.7:8080",
+    default: "",
+  },
   data: { argument: "<folder>", description: "store, logs and workspaces", default: "./.conveyor" },
   drivers: { argument: "<folder>", description: "driver plugins", default: "./drivers" },
   pipelines: { argument: "<folder>", description: "pipeline files", default: "./pipelines" },
@@ -150,6 +159,7 @@ export async function loadConfig(input: {
   const config: Config = {
     host: read("host", textSchema),
     port: read("port", integerSchema(0, 65_535)),
+    advertise: read("advertise", advertiseSchema),
     data,
     drivers: path("drivers"),
     pipelines: path("pipelines"),
@@ -164,6 +174,7 @@ export async function loadConfig(input: {
     keepWorkspacesForMs: read("keep-workspaces-for", keepForSchema),
     labels: read("label", labelSchema),
     env: chosen(read("env", namesSchema), input.env),
+    ...faultPoint(input.env["CONVEYOR_FAULT_KILL_AFTER_COMMIT"]),
   }
   if (faults.length > 0) {
     throw new ConveyorError("INVALID", "The configuration is not valid", { faults })
@@ -180,6 +191,14 @@ interface Given {
 }
 
 const textSchema = v.pipe(v.string("Expected a text"), v.minLength(1, "Expected a text"))
+
+const advertiseRule = "Expected an http or https address such as http://10.0.0.7:8080"
+const advertiseSchema = v.pipe(
+  v.string(advertiseRule),
+  v.check((text) => text === "" || /^https?:\/\/[^/?#]+\/?$/.test(text), advertiseRule),
+  v.check((text) => text === "" || URL.canParse(text), advertiseRule),
+  v.transform((text) => text.replace(/\/$/, "") || undefined),
+)
 const logLevelSchema = v.picklist(logLevels, `Expected one of ${logLevels.join(", ")}`)
 const leaseTtlSchema = v.pipe(
   durationSchema,
@@ -268,6 +287,12 @@ function locate(store: StoreConfig, { data, base }: { data: string; base: string
     type: "sqlite",
     file: store.file === "" ? join(data, "conveyor.sqlite") : resolve(base, store.file),
   }
+}
+
+/** No setting: nobody should meet it by chance, so it has no flag and is in no help. */
+function faultPoint(variable: string | undefined): Pick<Config, "killAfterCommit"> {
+  const killAfterCommit = Number(variable)
+  return killAfterCommit > 0 ? { killAfterCommit } : {}
 }
 
 function nearestOf(name: SettingName, value: unknown): string | undefined {

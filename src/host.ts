@@ -5,18 +5,25 @@ import type { Logger } from "pino"
 import { serveApi } from "./api/api.ts"
 import type { Config } from "./config.ts"
 import { createDriverHost } from "./drivers/create-driver-host.ts"
+import type { DriverHost } from "./drivers/driver-host.ts"
 import { endOrphans } from "./drivers/end-processes.ts"
 import { Engine } from "./engine/engine.ts"
+import { Workspaces } from "./engine/workspaces.ts"
 import { ConveyorError, messageOf } from "./errors.ts"
+import { advertisedUrl } from "./hosts/advertised-url.ts"
 import { HostLease } from "./hosts/host-lease.ts"
+import { createEditorFile } from "./loader/editor-file.ts"
 import { createLoader } from "./loader/loader.ts"
 import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
 import type { Fault } from "./model/fault.ts"
 import type { HostRecord } from "./model/host.ts"
 import { Retention } from "./retention/retention.ts"
+import { killAfterCommit } from "./store/fault-point.ts"
 import { settleFolderFormat } from "./store/folder-format.ts"
+import { folderIdOf } from "./store/folder-id.ts"
 import { lockFolder } from "./store/folder-lock.ts"
+import { hostDriverKey } from "./store/keys.ts"
 import { openStore } from "./store/open.ts"
 import { refuseUnfinishedMove } from "./store/snapshot.ts"
 import { version } from "./version.ts"
@@ -55,7 +62,9 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   })
   parts.use(lockFolder(config.data))
   await settleFolderFormat(config.data)
+  const folder = await folderIdOf(config.data)
   const store = parts.use(await openStore(config.store, { onWarning: (warning) => log.warn(warning) }))
+  if (config.killAfterCommit !== undefined) killAfterCommit(store, config.killAfterCommit)
   await refuseUnfinishedMove(store)
   const isolation = await markRunning(config)
   parts.defer(isolation.unmark)
@@ -67,6 +76,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   let attempts = () => 0
   const describe = (): HostRecord => ({
     hostId,
+    folder,
     version,
     startedAt,
     ...(url === "" ? {} : { url }),
@@ -80,26 +90,46 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     hostId,
     ttlMs: config.leaseTtlMs,
     describe,
+    describeMore: () => describeDrivers(hostId, drivers),
     onError: (message, cause) => log.error({ err: cause }, message),
   })
-  parts.defer(() =>
+  const giveLeaseBack = () =>
     lease[Symbol.asyncDispose]().catch((error: unknown) =>
       log.warn({ err: error }, "the lease could not be given back; it ends by itself"),
-    ),
+    )
+  parts.defer(giveLeaseBack)
+  const loader = parts.use(
+    createLoader({
+      folder: config.pipelines,
+      store,
+      lease,
+      // An embedded store is this host's alone.
+      ...(config.store.type === "etcd" ? { memory: join(config.data, "pipelines-seen.json") } : {}),
+      log,
+    }),
   )
-  const loader = parts.use(createLoader({ folder: config.pipelines, store, log }))
   await Promise.all([drivers.start(), lease.start().then(() => loader.start())])
+  const editorFile = parts.use(
+    createEditorFile({
+      folder: config.pipelines,
+      drivers: () => drivers.list().map(({ name, hash }) => ({ name, ...drivers.schemasOf(hash) })),
+      log,
+    }),
+  )
+  drivers.onChange(editorFile.update)
+  loader.onFolder(editorFile.update)
 
   const engine = new Engine({
     store,
     drivers,
     lease,
     appendLog: (runId, lines) => logs.append(runId, lines),
+    folder,
     labels: config.labels,
     graceMs: config.graceMs,
     attemptsMax: config.attemptsMax,
     env: config.env,
-    workspaceOf: (runId) => join(config.data, "workspaces", runId),
+    workspaces: new Workspaces(join(config.data, "workspaces")),
     log,
   })
   attempts = () => engine.load
@@ -110,13 +140,14 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     host: config.host,
     port: config.port,
     hostId,
+    folder,
     version,
     env: config.env,
     leaseTtlMs: config.leaseTtlMs,
     onError: (error) => log.error({ err: error }, "a request ran into a bug"),
   })
   parts.defer(() => api.stop())
-  url = api.url
+  url = config.advertise ?? advertisedUrl(api.url)
   await engine.start()
   const retention = parts.use(
     new Retention({
@@ -129,6 +160,8 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     }),
   )
   retention.start()
+  // Last: a run that waits at the door is not kept waiting for editors.
+  editorFile.update()
 
   const running = parts.move()
   const stop = once(async () => {
@@ -136,10 +169,13 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     const engineStopped = engine[Symbol.asyncDispose]()
     await drivers[Symbol.asyncDispose]()
     await engineStopped
+    // What is left needs no lease, and others need not wait for it.
+    await loader[Symbol.asyncDispose]()
+    await giveLeaseBack()
     await running.disposeAsync()
   })
   return {
-    url,
+    url: api.url,
     hostId,
     loaded: {
       drivers: drivers.list(),
@@ -153,6 +189,16 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** What each driver of this host takes and gives, by its key. */
+function describeDrivers(hostId: string, drivers: DriverHost): ReadonlyMap<string, string> {
+  const described = new Map<string, string>()
+  for (const { hash } of drivers.list()) {
+    const schemas = drivers.schemasOf(hash)
+    if (Object.keys(schemas).length > 0) described.set(hostDriverKey(hostId, hash), JSON.stringify(schemas))
+  }
+  return described
 }
 
 /**

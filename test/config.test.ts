@@ -27,6 +27,7 @@ describe("the configuration", () => {
     expect(await load({})).toEqual({
       host: "127.0.0.1",
       port: 8080,
+      advertise: undefined,
       data: `${nowhere}/.conveyor`,
       drivers: `${nowhere}/drivers`,
       pipelines: `${nowhere}/pipelines`,
@@ -62,6 +63,14 @@ describe("the configuration", () => {
     expect((await load({ env: { CONVEYOR_PORT: "" } })).port).toBe(8080)
   })
 
+  test("takes an address of this host for others, and refuses what is none", async () => {
+    const advertised = async (advertise: string) => (await load({ flags: { advertise } })).advertise
+    expect(await advertised("https://ci.example.org/")).toBe("https://ci.example.org")
+    expect(await advertised("http://10.0.0.7:8080")).toBe("http://10.0.0.7:8080")
+    for (const text of ["10.0.0.7:8080", "http://", "http://a/b", "http://a?b", "ftp://a"])
+      await expect(advertised(text)).rejects.toThrow("The configuration is not valid")
+  })
+
   test("reads paths in a file relative to the file", async () => {
     await using folder = await withFile("data: state\n")
     const config = await load({ flags: { config: join(folder.path, "conveyor.yml") } })
@@ -91,6 +100,11 @@ describe("the configuration", () => {
     expect(faults.find((fault) => fault.message.startsWith("--store:"))?.nearest).toBe("sqlite")
     expect(faults.find((fault) => fault.message.startsWith("CONVEYOR_LOG_LEVEL:"))?.nearest).toBe("warn")
     expect(faults).toHaveLength(4)
+  })
+
+  test("has a fault point for tests of crashes, where its variable asks for it", async () => {
+    expect((await load({})).killAfterCommit).toBeUndefined()
+    expect((await load({ env: { CONVEYOR_FAULT_KILL_AFTER_COMMIT: "3" } })).killAfterCommit).toBe(3)
   })
 
   test("keeps runs longer than any timer runs, where it is told to", async () => {

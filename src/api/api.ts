@@ -9,9 +9,12 @@ import { driverRoutes } from "./drivers.ts"
 import { explainRoutes } from "./explain.ts"
 import { healthRoutes } from "./health.ts"
 import { hostRoutes } from "./hosts.ts"
+import { followHosts } from "./known-hosts.ts"
 import { logRoutes } from "./logs.ts"
 import { metricRoutes, newMetrics } from "./metrics.ts"
 import { openApiRoutes } from "./openapi.ts"
+import { peerLogRoutes } from "./peer-log-route.ts"
+import { PeerLogs } from "./peer-logs.ts"
 import { pipelineRevisions } from "./pipeline-revisions.ts"
 import { pipelineRoutes } from "./pipelines.ts"
 import { isExpected, problemOf } from "./problem.ts"
@@ -31,6 +34,8 @@ export interface ApiOptions {
   /** 0 picks a free one. */
   readonly port: number
   readonly hostId: string
+  /** The id of the data folder that {@link logs} lie in. */
+  readonly folder: string
   readonly version: string
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
@@ -63,7 +68,9 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
   const onError = options.onError ?? ((error: unknown) => console.error(error))
   const stopping = new AbortController()
   const { store } = options
+  const now = options.now ?? (() => new Date())
   const metrics = newMetrics()
+  const hosts = await followHosts(store, { signal: stopping.signal, now, onError })
   const context: ApiContext = {
     store,
     logs: options.logs,
@@ -76,10 +83,12 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     }),
     pipelineRevision: pipelineRevisions(store),
     hostId: options.hostId,
+    folder: options.folder,
+    peers: new PeerLogs({ hosts, now }),
     version: options.version,
     env: options.env,
     leaseTtlMs: options.leaseTtlMs,
-    now: options.now ?? (() => new Date()),
+    now,
     signal: stopping.signal,
   }
   const nouns = [
@@ -92,6 +101,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     ...rerunRoutes(context),
     ...resolveRoutes(context),
     ...logRoutes(context),
+    ...peerLogRoutes(context),
     ...driverRoutes(context),
     ...hostRoutes(context),
     ...healthRoutes(context),

@@ -37,8 +37,9 @@ export function cancelRoutes(context: ApiContext): readonly Route[] {
   ]
 }
 
-async function requestCancel(
-  { store, now }: ApiContext,
+/** Asks for the run to be cancelled. `CONFLICT` when it has ended. */
+export async function requestCancel(
+  { store, now }: Pick<ApiContext, "store" | "now">,
   runId: string,
   asked: v.InferOutput<typeof cancelSchema>,
 ): Promise<void> {

@@ -1,10 +1,15 @@
-import type { DriverDescription } from "../model/driver.ts"
+import type { DriverDescription, DriverSchemas } from "../model/driver.ts"
 import type { Fault } from "../model/fault.ts"
 import type { HostRecord } from "../model/host.ts"
+import { nearestName } from "../model/nearest.ts"
+import { hostDriverKey } from "../store/keys.ts"
+import type { Store } from "../store/store.ts"
 import { allHosts } from "./hosts.ts"
 import { pageOf, pageResponse } from "./paging.ts"
+import { notFound } from "./problem.ts"
+import { nameParameter } from "./request.ts"
 import type { ApiContext, Route } from "./route.ts"
-import { driverShape, json, listOf, pageQuery } from "./shapes.ts"
+import { describedDriverShape, driverShape, json, listOf, pageQuery } from "./shapes.ts"
 
 /** A driver across hosts: one for each name and content. One that never loaded has only a name, a source and faults. */
 export interface DriverView extends Partial<Omit<DriverDescription, "name" | "source">> {
@@ -33,7 +38,37 @@ export function driverRoutes({ store }: ApiContext): readonly Route[] {
         return pageResponse(call, rest.slice(0, limit), last && cursorOf(last))
       },
     },
+    {
+      method: "GET",
+      path: "/drivers/:name",
+      summary: "Each content of one driver, with what it takes and gives as JSON Schema",
+      responses: { 200: json(listOf(describedDriverShape), "One of them, unless hosts differ") },
+      async handle({ params }) {
+        const name = nameParameter(params["name"], "driver")
+        const drivers = viewDrivers(await allHosts(store))
+        const found = drivers.filter((driver) => driver.name === name)
+        if (found.length === 0) {
+          throw notFound(
+            "driver",
+            name,
+            nearestName(
+              name,
+              drivers.map((driver) => driver.name),
+            ),
+          )
+        }
+        const described = found.map(async (driver) => ({ ...driver, ...(await schemasOf(store, driver)) }))
+        return Response.json(await Promise.all(described))
+      },
+    },
   ]
+}
+
+/** The same on every host that has this content. */
+async function schemasOf(store: Store, { hash, hosts: [hostId] }: DriverView): Promise<DriverSchemas> {
+  if (hash === undefined || hostId === undefined) return {}
+  const entry = await store.get(hostDriverKey(hostId, hash))
+  return entry === undefined ? {} : (JSON.parse(entry.value) as DriverSchemas)
 }
 
 /** Puts the drivers of all hosts together, ordered by name. */

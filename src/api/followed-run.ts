@@ -8,6 +8,13 @@ import type { RunFeedEvent } from "./run-feed.ts"
 
 const reloadRetryMs = 250
 
+/** A step's record as it came, and parsed once somebody has asked. */
+interface StepRecord {
+  readonly modRevision: number
+  readonly value: string
+  state?: StepState
+}
+
 /**
  * One run as it is now, kept up to date from the feed for as long as it is in use. Begins with knowing nothing: either
  * it is made before the run is, and then sees all of it, or it is told to `load` what is there. In whichever order
@@ -17,7 +24,7 @@ export class FollowedRun implements Disposable {
   readonly #context: ApiContext
   readonly runId: string
   readonly #unsubscribe: () => void
-  readonly #steps = new Map<string, { readonly modRevision: number; readonly value: string }>()
+  readonly #steps = new Map<string, StepRecord>()
   #header: { readonly modRevision: number; readonly run: Run } | undefined
   #version = 0
   #wake = () => {}
@@ -89,9 +96,25 @@ export class FollowedRun implements Disposable {
     const run = this.#header?.run
     if (run === undefined) throw new Error("A run that is viewed must be known")
     const pipeline = await revisionOf(this.#context, run)
+    return viewRun(run, pipeline, this.states())
+  }
+
+  /** The state of a step; undefined when it has none yet. */
+  stateOf(stepId: string): StepState | undefined {
+    const record = this.#steps.get(stepId)
+    if (record === undefined) return undefined
+    record.state ??= JSON.parse(record.value) as StepState
+    return record.state
+  }
+
+  /** The states of all steps that have one, by step id. */
+  states(): ReadonlyMap<string, StepState> {
     const states = new Map<string, StepState>()
-    for (const [id, { value }] of this.#steps) states.set(id, JSON.parse(value) as StepState)
-    return viewRun(run, pipeline, states)
+    for (const stepId of this.#steps.keys()) {
+      const state = this.stateOf(stepId)
+      if (state !== undefined) states.set(stepId, state)
+    }
+    return states
   }
 
   [Symbol.dispose](): void {
@@ -122,7 +145,7 @@ export class FollowedRun implements Disposable {
       if (this.ended) this.#onEnd()
     } else if (key?.type === "step") {
       if (entry.modRevision <= (this.#steps.get(key.stepId)?.modRevision ?? 0)) return
-      this.#steps.set(key.stepId, entry)
+      this.#steps.set(key.stepId, { modRevision: entry.modRevision, value: entry.value })
     } else return
     this.#version++
     this.#wake()

@@ -6,13 +6,14 @@ import { healthShape, json } from "./shapes.ts"
 /** How long the store may take to answer before it counts as away. */
 const answerMsMax = 1_000
 
-/** Health: is the host up, and does its store answer? */
+/** Health: is the host up, and does its store answer, and take what is written? */
 export function healthRoutes({ store, version, hostId }: ApiContext): readonly Route[] {
   async function askStore(): Promise<string | undefined> {
     const { promise, resolve } = Promise.withResolvers<string | undefined>()
     const timer = setTimeout(() => resolve(`The store has not answered for ${answerMsMax} ms`), answerMsMax)
-    store.list(prefixes.hosts, { limit: 1 }).then(
-      () => resolve(undefined),
+    const reads = store.list(prefixes.hosts, { limit: 1 })
+    Promise.all([store.refusesWrites?.(), reads]).then(
+      ([refusal]) => resolve(refusal),
       (error: unknown) => resolve(messageOf(error)),
     )
     const error = await promise
@@ -27,7 +28,7 @@ export function healthRoutes({ store, version, hostId }: ApiContext): readonly R
       summary: "Is the host up, and does its store answer?",
       responses: {
         200: json(healthShape, "Yes"),
-        503: json(healthShape, "The store does not answer; `error` says why"),
+        503: json(healthShape, "The store does not answer, or takes no writes; `error` says why"),
       },
       async handle() {
         const error = await askStore()

@@ -1,6 +1,7 @@
 import type { HostRecord } from "../model/host.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Entry, Store } from "../store/store.ts"
+import { allDrift } from "./host-files.ts"
 import { listPage, pageOf, pageResponse } from "./paging.ts"
 import type { ApiContext, Route } from "./route.ts"
 import { hostShape, json, listOf, pageQuery } from "./shapes.ts"
@@ -11,12 +12,21 @@ export function hostRoutes({ store }: ApiContext): readonly Route[] {
     {
       method: "GET",
       path: "/hosts",
-      summary: "List the hosts that live now",
+      summary:
+        "List the hosts that live now, with what their pipelines folders have otherwise than the store",
       query: pageQuery,
       responses: { 200: json(listOf(hostShape), "A page of them") },
       async handle(call) {
-        const { entries, next } = await listPage(store, { prefix: prefixes.hosts, page: pageOf(call.query) })
-        return pageResponse(call, entries.map(parseHost), next)
+        const [{ entries, next }, drift] = await Promise.all([
+          listPage(store, { prefix: prefixes.hosts, page: pageOf(call.query) }),
+          allDrift(store),
+        ])
+        const hosts = entries.map(parseHost)
+        return pageResponse(
+          call,
+          hosts.map((host) => ({ ...host, drift: drift.get(host.hostId) ?? [] })),
+          next,
+        )
       },
     },
   ]

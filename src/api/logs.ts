@@ -1,13 +1,13 @@
 import * as v from "valibot"
-import type { LogLine, UnwrittenLogLine } from "../model/log.ts"
+import type { UnwrittenLogLine } from "../model/log.ts"
+import { LogPosition } from "../model/log-position.ts"
 import { nameSchema } from "../model/name.ts"
-import type { Run } from "../model/run.ts"
 import { isUuid } from "../model/uuid.ts"
-import { runKey } from "../store/keys.ts"
+import { comeTo } from "./log-places.ts"
 import { findLines } from "./log-search.ts"
 import { logEvents } from "./log-stream.ts"
+import { lineView } from "./log-view.ts"
 import { pageOf, pageResponse } from "./paging.ts"
-import { notFound } from "./problem.ts"
 import { invalidQuery, nameParameter, readBody, runIdParameter } from "./request.ts"
 import type { ApiContext, Call, Route } from "./route.ts"
 import { openRun } from "./runs.ts"
@@ -23,6 +23,9 @@ const logSourceSchema = v.object({
 })
 type LogSource = v.InferOutput<typeof logSourceSchema>
 
+/** Says, in an answer that lacks lines, where these are and why they cannot be had. */
+export const missingHeader = "Conveyor-Missing-Logs"
+
 /** Logs: append, read, follow. */
 export function logRoutes(context: ApiContext): readonly Route[] {
   return [
@@ -34,7 +37,7 @@ export function logRoutes(context: ApiContext): readonly Route[] {
       responses: { 201: json(v.object({ message: v.string() }), "It is in the log") },
       async handle({ request }) {
         const source = await readBody(request, logSourceSchema)
-        if ((await context.store.get(runKey(source.runid))) === undefined) throw notFound("run", source.runid)
+        await comeTo(context, source.runid)
         await context.logs.append(source.runid, linesOf(source, context.now()))
         return Response.json({ message: "Log created successfully" }, { status: 201 })
       },
@@ -42,7 +45,8 @@ export function logRoutes(context: ApiContext): readonly Route[] {
     {
       method: "GET",
       path: "/logs",
-      summary: "Read log lines: of one run, or of all runs of a pipeline or driver, oldest first",
+      summary:
+        "Read log lines: of one run, or of all runs of a pipeline or driver, oldest first, from all hosts; the header Conveyor-Missing-Logs says which are missing",
       query: {
         ...pageQuery,
         runid: "Only those of this run",
@@ -54,18 +58,17 @@ export function logRoutes(context: ApiContext): readonly Route[] {
         const runId = call.query.get("runid") || undefined
         if (runId !== undefined && !isUuid(runId))
           throw invalidQuery("runid", "Expected a UUID in lower case")
-        const { lines, next } = await findLines(context, {
+        const { lines, next, missing } = await findLines(context, {
           page: pageOf(call.query),
           runId,
           driver: call.query.get("driver") || undefined,
           pipeline: call.query.get("pipeline") || undefined,
           signal: call.request.signal,
         })
-        return pageResponse(
-          call,
-          lines.map(([line, run]) => lineView(line, run)),
-          next,
-        )
+        const items = lines.map(([placed, run]) => lineView(placed, run))
+        const response = pageResponse(call, items, next)
+        if (missing.length > 0) response.headers.set(missingHeader, missing.join("; "))
+        return response
       },
     },
     {
@@ -86,27 +89,10 @@ export function logRoutes(context: ApiContext): readonly Route[] {
 
   async function follow(call: Call, driver?: string): Promise<Response> {
     const runId = runIdParameter(call.params["runid"])
-    const after = lastEventId(call)
+    const position = lastEventId(call)
     const observed = await openRun(context, runId)
     call.keepOpen()
-    return eventStream(context.signal, (signal) =>
-      logEvents({ logs: context.logs, observed, after, driver, view: lineView, signal }),
-    )
-  }
-}
-
-/** A line in the older clients' shape, and ours beside it. */
-function lineView(line: LogLine, run: Run) {
-  return {
-    runid: line.runId,
-    driver: line.driver ?? "",
-    pipeline: run.pipeline?.name ?? "",
-    timestamp: line.at,
-    message: line.message,
-    sequence: line.sequence,
-    ...(line.step === undefined ? {} : { step: line.step }),
-    ...(line.attempt === undefined ? {} : { attempt: line.attempt }),
-    stream: line.stream,
+    return eventStream(context.signal, (signal) => logEvents(context, { observed, position, driver, signal }))
   }
 }
 
@@ -121,9 +107,9 @@ function linesOf({ driver, timestamp, message }: LogSource, now: Date): readonly
 }
 
 /** Where to go on: the header a browser sends when it connects again, or the same in the query. */
-function lastEventId(call: Call): number {
+function lastEventId(call: Call): LogPosition {
   const text = call.request.headers.get("last-event-id") ?? call.query.get("lastEventId") ?? ""
-  if (text === "") return 0
-  if (!/^\d{1,15}$/.test(text)) throw invalidQuery("lastEventId", "Expected the sequence of a line")
-  return Number(text)
+  const position = text === "" ? new LogPosition() : LogPosition.parse(text)
+  if (position !== undefined) return position
+  throw invalidQuery("lastEventId", "Expected the id of an event of this stream, or the sequence of a line")
 }

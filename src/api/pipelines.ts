@@ -1,15 +1,20 @@
+import * as v from "valibot"
 import { ConveyorError } from "../errors.ts"
-import type { FileFaults } from "../model/file-faults.ts"
+import type { HostFile } from "../model/host-file.ts"
+import type { JsonObject } from "../model/json.ts"
 import { nearestName } from "../model/nearest.ts"
 import { canonicalPipeline, type Pipeline, type PipelineRecord } from "../model/pipeline.ts"
+import { checkPipeline } from "../model/pipeline-check.ts"
 import { pipelineSourceSchema } from "../model/pipeline-source.ts"
 import { resolvePipeline } from "../model/resolve-pipeline.ts"
+import { openIssues, schemaFault } from "../model/schema-fault.ts"
 import { definitionKey, pipelineKey, pipelineRevisionKey, prefixes } from "../store/keys.ts"
 import type { Entry, Store } from "../store/store.ts"
 import { definitionNotFound, namesUnder, requireNoFile, requireSameName } from "./definitions.ts"
+import { allHostFiles, driftOfPipeline, faultsAbout } from "./host-files.ts"
 import { listPage, pageOf, pageResponse } from "./paging.ts"
 import { notFound } from "./problem.ts"
-import { nameParameter, readBody } from "./request.ts"
+import { nameParameter, readObject } from "./request.ts"
 import type { ApiContext, Route } from "./route.ts"
 import { json, listOf, nothing, pageQuery, pipelineShape } from "./shapes.ts"
 
@@ -40,13 +45,13 @@ export function pipelineRoutes(context: ApiContext): readonly Route[] {
       query: pageQuery,
       responses: { 200: json(listOf(pipelineShape), "A page of them") },
       async handle(call) {
-        const [page, faults] = await Promise.all([
+        const [page, files] = await Promise.all([
           listPage(store, { prefix: prefixes.pipelines, page: pageOf(call.query) }),
-          allFileFaults(store),
+          allHostFiles(store),
         ])
         return pageResponse(
           call,
-          page.entries.map((entry) => view(parseRecord(entry), faults)),
+          page.entries.map((entry) => view(parseRecord(entry), files)),
           page.next,
         )
       },
@@ -54,13 +59,14 @@ export function pipelineRoutes(context: ApiContext): readonly Route[] {
     {
       method: "GET",
       path: "/pipelines/:name",
-      summary: "Read a pipeline, with what is wrong in its file now",
+      summary:
+        "Read a pipeline, with what is wrong in its file now and the hosts whose folders have another one",
       responses: { 200: json(pipelineShape, "The pipeline that new runs start with") },
       async handle({ params }) {
         const name = nameParameter(params["name"], what)
-        const [entry, faults] = await Promise.all([store.get(pipelineKey(name)), allFileFaults(store)])
-        if (entry === undefined) throw await pipelineNotFound(store, { name, faults })
-        return Response.json(view(parseRecord(entry), faults))
+        const [entry, files] = await Promise.all([store.get(pipelineKey(name)), allHostFiles(store)])
+        if (entry === undefined) throw await pipelineNotFound(store, { name, files })
+        return Response.json(view(parseRecord(entry), files))
       },
     },
     {
@@ -102,13 +108,19 @@ export function pipelineRoutes(context: ApiContext): readonly Route[] {
 
 /** The pipeline in a body, with everything implied written out; its resource definition must exist. */
 async function readPipeline(store: Store, request: Request, name?: string): Promise<Pipeline> {
-  const source = await readBody(request, pipelineSourceSchema, name === undefined ? {} : { name })
-  const resolved = resolvePipeline(source)
-  if ("faults" in resolved) {
-    throw new ConveyorError("INVALID", "The pipeline does not validate", { faults: resolved.faults })
+  const body = await readObject(request, name === undefined ? {} : { name })
+  const { success, output, issues = [] } = v.safeParse(pipelineSourceSchema, body)
+  const schemaFaults = openIssues(issues).map(schemaFault)
+  const faults = [...schemaFaults, ...checkPipeline(body as JsonObject, schemaFaults)]
+  if (!success || faults.some(({ severity }) => severity !== "warning")) {
+    throw new ConveyorError("INVALID", "The pipeline does not validate", {
+      faults: faults.map(({ at: _, atKey: __, ...fault }) => fault),
+    })
   }
-  if ((await store.get(definitionKey(source.resource))) === undefined) {
-    throw await definitionNotFound(store, source.resource)
+  const resolved = resolvePipeline(output)
+  if ("faults" in resolved) throw new Error("A pipeline that has been checked can be resolved")
+  if ((await store.get(definitionKey(output.resource))) === undefined) {
+    throw await definitionNotFound(store, output.resource)
   }
   return resolved.pipeline
 }
@@ -139,21 +151,21 @@ async function write(
 
 async function getPipeline(store: Store, name: string): Promise<Entry> {
   const entry = await store.get(pipelineKey(name))
-  if (entry === undefined) throw await pipelineNotFound(store, { name, faults: await allFileFaults(store) })
+  if (entry === undefined) throw await pipelineNotFound(store, { name, files: await allHostFiles(store) })
   return entry
 }
 
 /** Says so when the pipeline is in a file that cannot be used; else names the nearest one. */
 async function pipelineNotFound(
   store: Store,
-  { name, faults }: { readonly name: string; readonly faults: readonly FileFaults[] },
+  { name, files }: { readonly name: string; readonly files: readonly HostFile[] },
 ): Promise<ConveyorError> {
-  const inFile = faults.find((each) => each.names.includes(name))
+  const inFile = files.find((each) => each.faults.length > 0 && each.names.includes(name))
   if (inFile === undefined) {
     return notFound(what, name, nearestName(name, await namesUnder(store, prefixes.pipelines)))
   }
   return new ConveyorError("NOT_FOUND", `The pipeline "${name}" is in ${inFile.file}, which has faults`, {
-    faults: inFile.faults,
+    faults: faultsAbout(files, { name }),
   })
 }
 
@@ -164,17 +176,17 @@ async function conflict(store: Store, name: string): Promise<ConveyorError> {
   return new ConveyorError("CONFLICT", `There is a ${what} "${name}" already${where}`)
 }
 
-async function allFileFaults(store: Store): Promise<readonly FileFaults[]> {
-  const { entries } = await store.list(prefixes.fileFaults)
-  return entries.map((entry) => JSON.parse(entry.value) as FileFaults)
-}
-
 /** The pipeline in the older clients' shape, and ours beside it. */
-function view({ pipeline, ...record }: PipelineRecord, fileFaults: readonly FileFaults[]) {
-  const faults = fileFaults
-    .filter(({ file, names }) => file === record.file || names.includes(pipeline.name))
-    .flatMap((each) => each.faults)
-  return { ...pipeline, ...record, ...(faults.length === 0 ? {} : { faults }) }
+function view(record: PipelineRecord, files: readonly HostFile[]) {
+  const { pipeline, ...fields } = record
+  const faults = faultsAbout(files, { name: pipeline.name, ...fileOf(record) })
+  const drift = driftOfPipeline(files, record)
+  return {
+    ...pipeline,
+    ...fields,
+    ...(faults.length === 0 ? {} : { faults }),
+    ...(drift.length === 0 ? {} : { drift }),
+  }
 }
 
 function fileOf(record: PipelineRecord | undefined): { readonly file?: string } {

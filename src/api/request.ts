@@ -2,7 +2,7 @@ import * as v from "valibot"
 import { ConveyorError } from "../errors.ts"
 import { parseDuration } from "../model/duration.ts"
 import { isName } from "../model/name.ts"
-import { schemaFault } from "../model/schema-fault.ts"
+import { openIssues, schemaFault } from "../model/schema-fault.ts"
 import { isUuid } from "../model/uuid.ts"
 import { findJsonFault } from "./json-fault.ts"
 import { HttpError, notFound } from "./problem.ts"
@@ -29,7 +29,15 @@ export async function readBody<Schema extends v.GenericSchema>(
   return parseBody(await readJson(request), schema, defaults)
 }
 
-/** The same where no body at all stands for an empty object. */
+/** The body as an object, before any schema: without its nulls, and with `defaults` for fields the path names. */
+export async function readObject(
+  request: Request,
+  defaults: Readonly<Record<string, string>> = {},
+): Promise<Readonly<Record<string, unknown>>> {
+  return objectOf(await readJson(request), defaults)
+}
+
+/** What {@link readBody} reads, where no body at all stands for an empty object. */
 export async function readOptionalBody<Schema extends v.GenericSchema>(
   request: Request,
   schema: Schema,
@@ -45,7 +53,9 @@ export function parseAs<Schema extends v.GenericSchema>(
 ): v.InferOutput<Schema> {
   const result = v.safeParse(schema, value)
   if (result.success) return result.output
-  throw new ConveyorError("INVALID", "The body does not validate", { faults: result.issues.map(schemaFault) })
+  throw new ConveyorError("INVALID", "The body does not validate", {
+    faults: openIssues(result.issues).map(schemaFault),
+  })
 }
 
 /** A name from a path. What cannot be a name cannot be there: `NOT_FOUND`. */
@@ -94,7 +104,11 @@ function parseBody<Schema extends v.GenericSchema>(
   schema: Schema,
   defaults: Readonly<Record<string, string>> = {},
 ): v.InferOutput<Schema> {
-  if (isPlainObject(body)) return parseAs(schema, { ...defaults, ...withoutNulls(body) })
+  return parseAs(schema, objectOf(body, defaults))
+}
+
+function objectOf(body: unknown, defaults: Readonly<Record<string, string>>): Record<string, unknown> {
+  if (isPlainObject(body)) return { ...defaults, ...withoutNulls(body) }
   throw new ConveyorError("INVALID", "The body does not validate", {
     faults: [{ message: "Expected an object", path: "" }],
   })

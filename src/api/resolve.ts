@@ -45,8 +45,8 @@ function resolutionOf({ outcome, message, data }: v.InferOutput<typeof resolveSc
 }
 
 /** Writes the word down beside the question; the engine takes it from there. The first word stands. */
-async function resolve(
-  { store }: ApiContext,
+export async function resolve(
+  { store }: Pick<ApiContext, "store">,
   { runId, stepId, resolution }: { runId: string; stepId: string; resolution: Resolution },
 ): Promise<void> {
   const key = stepKey(runId, stepId)

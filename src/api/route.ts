@@ -3,6 +3,7 @@ import type * as v from "valibot"
 import type { LogStore } from "../logs/log-store.ts"
 import type { Pipeline } from "../model/pipeline.ts"
 import type { Store } from "../store/store.ts"
+import type { PeerLogs } from "./peer-logs.ts"
 import type { RunFeed } from "./run-feed.ts"
 
 /** What every route works with. */
@@ -13,6 +14,10 @@ export interface ApiContext {
   /** A pipeline revision by its hash. */
   readonly pipelineRevision: (hash: string) => Promise<Pipeline | undefined>
   readonly hostId: string
+  /** The id of this host's data folder, where {@link logs} lie. */
+  readonly folder: string
+  /** Logs in the data folders of other hosts. */
+  readonly peers: PeerLogs
   readonly version: string
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }

@@ -135,9 +135,9 @@ async function summarize(context: ApiContext, run: Run): Promise<Omit<RunView, "
   return summary
 }
 
-/** The records of a run's steps, by id. */
+/** The states of a run's steps, by step id. */
 export async function statesOf(
-  { store }: ApiContext,
+  { store }: Pick<ApiContext, "store">,
   runId: string,
 ): Promise<ReadonlyMap<string, StepState>> {
   const { entries } = await store.list(stepsPrefix(runId))

@@ -53,6 +53,7 @@ export const faultShape = v.object({
   column: optional(v.number()),
   nearest: optional(v.string()),
   severity: optional(v.picklist(["error", "warning"])),
+  hosts: optional(v.array(v.string())),
 })
 
 /** Every error. */
@@ -203,6 +204,7 @@ export const pipelineShape = v.object({
   createdAt: time,
   updatedAt: time,
   faults: optional(v.array(faultShape)),
+  drift: optional(v.array(v.object({ hostId: v.string(), file: v.string(), hash: v.string() }))),
 })
 
 export const logLineShape = v.object({
@@ -212,9 +214,11 @@ export const logLineShape = v.object({
   timestamp: time,
   message: v.string(),
   sequence: v.number(),
+  /** Which of the run's places it lies in; absent for the first. */
+  place: optional(v.number()),
   step: optional(v.string()),
   attempt: optional(v.number()),
-  stream: v.picklist(logStreams),
+  stream: v.picklist([...logStreams, "notice"]),
 })
 
 const driverFields = {
@@ -233,9 +237,15 @@ export const driverShape = v.object({
   hosts: v.array(v.string()),
   faults: v.array(faultShape),
 })
+export const describedDriverShape = v.object({
+  ...driverShape.entries,
+  inputSchema: optional(mapping),
+  outputSchema: optional(mapping),
+})
 
 export const hostShape = v.object({
   hostId: v.string(),
+  folder: v.string(),
   version: v.string(),
   startedAt: time,
   url: optional(v.string()),
@@ -243,6 +253,16 @@ export const hostShape = v.object({
   load: v.object({ attempts: v.number(), attemptsMax: v.number() }),
   drivers: v.array(v.object(driverFields)),
   driverFaults: v.array(faultShape),
+  drift: v.array(
+    v.object({
+      kind: v.picklist(["pipeline", "definition"]),
+      name: v.string(),
+      file: v.string(),
+      here: v.string(),
+      store: v.string(),
+      heldBy: v.array(v.string()),
+    }),
+  ),
 })
 
 export const healthShape = v.object({

@@ -1,6 +1,7 @@
 import { ConveyorError, type ErrorCode, messageOf } from "../errors.ts"
 import type { Fault } from "../model/fault.ts"
 import { isJsonObject, type Json } from "../model/json.ts"
+import { LogPosition } from "../model/log-position.ts"
 import type { RunView, StepView } from "../model/run-view.ts"
 import { followEvents } from "./event-stream.ts"
 
@@ -15,10 +16,14 @@ export type RunEvent =
 
 /** A log line as the API streams it. */
 export interface StreamedLine {
+  /** Counts within the place. */
   readonly sequence: number
+  /** Which of the places where the run's log lies; absent for the first. */
+  readonly place?: number
   readonly step?: string
   readonly attempt?: number
   readonly driver?: string
+  /** `notice`: it is no line of the log, but says which lines cannot be had. */
   readonly stream: string
   readonly message: string
   readonly timestamp: string
@@ -38,8 +43,8 @@ export interface Client {
   runEvents(runId: string, signal: AbortSignal): AsyncGenerator<RunEvent>
   /** A run's log from its first line until the run has ended, across lost connections, each line once. */
   runLog(runId: string, signal: AbortSignal): AsyncGenerator<StreamedLine>
-  /** The lines of a run's log after the one with this sequence, to the last that is there now. */
-  runLogAfter(runId: string, sequence: number): AsyncGenerator<StreamedLine>
+  /** The lines of a run's log after this position, to the last that is there now. */
+  runLogAfter(runId: string, position: LogPosition): AsyncGenerator<StreamedLine>
 }
 
 /** The most lines that a host answers at once. */
@@ -99,24 +104,30 @@ export function createClient(url: string): Client {
       }
     },
     async *runLog(runId, signal) {
-      let last = 0
+      const seen = new LogPosition()
       for await (const { event, data } of follow(`/logs/pipeline/${runId}`, signal)) {
         if (event === "end") return
         const line = JSON.parse(data) as StreamedLine
-        if (typeof line.sequence !== "number" || line.sequence <= last) continue
-        last = line.sequence
-        yield line
+        if (line.stream === "notice" || isNew(line, seen)) yield line
       }
     },
-    async *runLogAfter(runId, sequence) {
-      for (let after: number | undefined = sequence; after !== undefined; ) {
-        const path = `/logs?runid=${runId}&after=${after}&limit=${logPageMax}`
+    async *runLogAfter(runId, position) {
+      const seen = new LogPosition(position)
+      for (let more = true; more; ) {
+        const path = `/logs?runid=${runId}&after=${seen}&limit=${logPageMax}`
         const lines = (await (await send(path)).json()) as readonly StreamedLine[]
-        yield* lines
-        after = lines.length < logPageMax ? undefined : lines.at(-1)?.sequence
+        for (const line of lines) if (isNew(line, seen)) yield line
+        more = lines.length === logPageMax
       }
     },
   }
+}
+
+/** Is it behind this position, which then moves to it? */
+export function isNew({ sequence, place = 0 }: StreamedLine, seen: LogPosition): boolean {
+  if (typeof sequence !== "number" || sequence <= seen.of(place)) return false
+  seen.advance(place, sequence)
+  return true
 }
 
 function readRunEvent(event: string, data: unknown): RunEvent | undefined {

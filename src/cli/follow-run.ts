@@ -1,6 +1,7 @@
 import { ConveyorError } from "../errors.ts"
+import { LogPosition } from "../model/log-position.ts"
 import type { RunView, StepView } from "../model/run-view.ts"
-import type { Client, RunEvent, StreamedLine } from "./client.ts"
+import { type Client, isNew, type RunEvent, type StreamedLine } from "./client.ts"
 import type { RunOutput } from "./run-output.ts"
 
 /**
@@ -11,11 +12,15 @@ export async function followRun(
   client: Client,
   { runId, output, signal }: { runId: string; output: RunOutput; signal: AbortSignal },
 ): Promise<RunView> {
-  let last = 0
+  const seen = new LogPosition()
+  const notices = new Set<string>()
   const tell = (line: StreamedLine) => {
-    if (line.sequence <= last) return
-    last = line.sequence
-    output.log(line)
+    if (line.stream !== "notice") {
+      if (isNew(line, seen)) output.log(line)
+    } else if (!notices.has(line.message)) {
+      notices.add(line.message)
+      output.log(line)
+    }
   }
   const log = async () => {
     for await (const line of client.runLog(runId, signal)) tell(line)
@@ -25,7 +30,7 @@ export async function followRun(
       if (event.type === "end") return
       const steps = stepsOf(event)
       // Log and events come by two ways; what a step has logged is there to be read when it has ended.
-      if (steps.some(hasEnded)) for await (const line of client.runLogAfter(runId, last)) tell(line)
+      if (steps.some(hasEnded)) for await (const line of client.runLogAfter(runId, seen)) tell(line)
       for (const step of steps) output.step(step)
     }
     throw new ConveyorError("SERVER_UNREACHABLE", `${client.url} ended the events of a run that goes on`)

@@ -48,6 +48,7 @@ export function textOutput(write: Write, style: Style): RunOutput {
       if (text !== undefined) line(text)
     },
     log(entry) {
+      if (entry.stream === "notice") return line(style.yellow(`! ${printable(entry.message)}`))
       const prefix = entry.step === undefined ? "" : `${entry.step} | `
       line(`  ${style.dim(prefix)}${printable(entry.message)}`)
     },

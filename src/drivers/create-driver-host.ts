@@ -1,11 +1,16 @@
 import { join } from "node:path"
 import { messageOf } from "../errors.ts"
-import { type AttemptResult, type DriverDescription, listensFor } from "../model/driver.ts"
+import {
+  type AttemptResult,
+  type DriverDescription,
+  type DriverSchemas,
+  listensFor,
+} from "../model/driver.ts"
 import { describeFault, type Fault } from "../model/fault.ts"
 import { type AttemptRun, startAttempt } from "./attempt-run.ts"
 import { type Catalogue, createCatalogue } from "./catalogue.ts"
 import { type Attempt, AttemptAbort, type DriverHost } from "./driver-host.ts"
-import { createDriverLoader } from "./driver-loader.ts"
+import { createDriverLoader, type DriverLoader } from "./driver-loader.ts"
 import { type DriverWatch, watchDrivers } from "./driver-watch.ts"
 import { type KeptContent, keptContent } from "./kept-content.ts"
 import { failure } from "./result.ts"
@@ -39,6 +44,7 @@ class FolderDriverHost implements DriverHost {
   #sdk = ""
   #faultsSaid: ReadonlySet<string> = new Set()
   #shipped: ReadonlyMap<string, ShippedDriver> = new Map()
+  #loader: DriverLoader | undefined
   #catalogue: Catalogue | undefined
   #watch: DriverWatch | undefined
   #scanning: Promise<void> | undefined
@@ -78,6 +84,10 @@ class FolderDriverHost implements DriverHost {
     return this.#catalogue?.faults() ?? []
   }
 
+  schemasOf(hash: string): DriverSchemas {
+    return this.#shipped.get(hash)?.schemas ?? this.#loader?.schemasOf(hash) ?? {}
+  }
+
   onChange(listener: () => void): void {
     this.#listeners.push(listener)
   }
@@ -109,6 +119,13 @@ class FolderDriverHost implements DriverHost {
 
   #createCatalogue({ sdk, drivers }: Shipped): Catalogue {
     this.#shipped = new Map(drivers.map((driver) => [driver.hash, driver]))
+    const loader = createDriverLoader({
+      folder: this.#folder,
+      data: this.#data,
+      sdk,
+      runners: this.#runners,
+    })
+    this.#loader = loader
     return createCatalogue({
       folder: this.#folder,
       shipped: drivers.map(({ name, hash }) => ({
@@ -118,7 +135,7 @@ class FolderDriverHost implements DriverHost {
         type: "module",
         source: "builtin",
       })),
-      loader: createDriverLoader({ folder: this.#folder, data: this.#data, sdk, runners: this.#runners }),
+      loader,
     })
   }
 

@@ -1,4 +1,4 @@
-import type { AttemptResult, DriverDescription, DriverResult } from "../model/driver.ts"
+import type { AttemptResult, DriverDescription, DriverResult, DriverSchemas } from "../model/driver.ts"
 import type { ResourceEvent } from "../model/event.ts"
 import type { Fault } from "../model/fault.ts"
 import type { JsonObject } from "../model/json.ts"
@@ -24,6 +24,8 @@ export interface DriverHost extends AsyncDisposable {
   list(): readonly DriverDescription[]
   /** What is wrong in the drivers folder now. */
   faults(): readonly Fault[]
+  /** What the driver with this content takes and gives; nothing for one that was not loaded here, or cannot say. */
+  schemasOf(hash: string): DriverSchemas
   onChange(listener: () => void): void
   /** Can this host run this content now? So it can what serves, what served here once, and what it has adopted. */
   canRun(hash: string): boolean

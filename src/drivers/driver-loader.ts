@@ -1,6 +1,6 @@
 import { chmod, mkdir, rename } from "node:fs/promises"
 import { dirname, join } from "node:path"
-import type { DriverDescription } from "../model/driver.ts"
+import type { DriverDescription, DriverSchemas } from "../model/driver.ts"
 import type { Fault } from "../model/fault.ts"
 import { isStringList } from "../model/json.ts"
 import { isName, nameRule } from "../model/name.ts"
@@ -26,6 +26,8 @@ export interface LoadedFile {
 /** Loads driver files: bundles and describes modules, reads executables, and makes both runnable by their hash. */
 export interface DriverLoader {
   load(file: DriverFile): Promise<LoadedFile>
+  /** What a module that was loaded takes and gives. */
+  schemasOf(hash: string): DriverSchemas | undefined
 }
 
 /** A loader for the drivers in `folder`; what must be on disk to run goes below `data`. */
@@ -40,7 +42,7 @@ export function createDriverLoader({
   readonly sdk: string
   readonly runners: DriverRunners
 }): DriverLoader {
-  const described = new Map<string, LoadedDriver>()
+  const described = new Map<string, Described>()
 
   async function loadModule({ file, path, name }: DriverFile): Promise<LoadedFile> {
     const bundle = await bundleDriver(path, { folder, sdk })
@@ -52,23 +54,27 @@ export function createDriverLoader({
     const loaded = described.get(hash) ?? (await describe(hash, bundleFile))
     if (typeof loaded === "string") return { faults: [{ message: loaded, file }], inputs, print: undefined }
     described.set(hash, loaded)
+    const { driver } = loaded
     return checked(
-      { name: loaded.name ?? name, hash, resources: loaded.resources, type: loaded.type, source: file },
+      { name: driver.name ?? name, hash, resources: driver.resources, type: driver.type, source: file },
       { inputs, print },
     )
   }
 
-  async function describe(hash: string, bundleFile: string): Promise<LoadedDriver | string> {
+  async function describe(hash: string, bundleFile: string): Promise<Described | string> {
     const pool = runners.module(hash, bundleFile)
     const hangs = `The file does not finish loading within ${loadMsMax / 1000} s`
     const { promise: tooLate, resolve } = Promise.withResolvers<undefined>()
     const timer = setTimeout(resolve, loadMsMax)
     const thread = await Promise.race([pool.acquire(), tooLate])
+    const driver = thread === undefined ? hangs : await thread.loaded
+    const schemas = await Promise.race([thread?.describe(), tooLate])
     clearTimeout(timer)
-    const loaded = thread === undefined ? hangs : await thread.loaded
+    if (schemas === undefined) thread?.end("The driver's schemas take too long to tell")
     if (thread !== undefined) pool.release(thread)
-    if (typeof loaded === "string") runners.drop(hash)
-    return loaded
+    if (typeof driver !== "string") return { driver, schemas: schemas ?? {} }
+    runners.drop(hash)
+    return driver
   }
 
   async function loadExecutable({ file, path, name }: DriverFile): Promise<LoadedFile> {
@@ -94,7 +100,15 @@ export function createDriverLoader({
     return checked({ name, hash, resources, type: "executable", source: file }, { inputs, print })
   }
 
-  return { load: (file) => (file.type === "module" ? loadModule(file) : loadExecutable(file)) }
+  return {
+    load: (file) => (file.type === "module" ? loadModule(file) : loadExecutable(file)),
+    schemasOf: (hash) => described.get(hash)?.schemas,
+  }
+}
+
+interface Described {
+  readonly driver: LoadedDriver
+  readonly schemas: DriverSchemas
 }
 
 function checked(

@@ -1,12 +1,13 @@
 import { isStringList } from "../model/json.ts"
 import { readLegacyDriver } from "./legacy.ts"
 import type { LoadedDriver } from "./protocol.ts"
-import type { DriverContext, InputSchema } from "./sdk.ts"
+import type { DriverContext, StandardSchema } from "./sdk.ts"
 
 /** A driver module that was imported and found to be one. */
 export interface LoadedModule {
   readonly description: LoadedDriver
-  readonly input?: InputSchema<unknown>
+  readonly input?: StandardSchema<unknown, unknown>
+  readonly output?: StandardSchema<unknown, unknown>
   /** Whatever it returns or throws is the attempt's end. */
   reconcile(ctx: DriverContext): unknown
   probe?(ctx: DriverContext): unknown
@@ -27,16 +28,16 @@ export function readModule(exports: Readonly<Record<string, unknown>>): LoadedMo
 }
 
 function readDriver(driver: Record<string, unknown>): LoadedModule | string {
-  const { name, resources = [], input } = driver
+  const { name, resources = [], input, output } = driver
   if (name !== undefined && typeof name !== "string") return "The driver's `name` must be a string"
   if (!isStringList(resources))
     return "The driver's `resources` must be a list of names of resource definitions"
-  if (input !== undefined && !isInputSchema(input)) {
-    return "The driver's `input` must be a Standard Schema (valibot, zod, arktype, …)"
-  }
+  if (input !== undefined && !isSchema(input)) return notSchema("input")
+  if (output !== undefined && !isSchema(output)) return notSchema("output")
   return {
     description: { ...(name === undefined ? {} : { name }), resources, type: "module" },
     ...(input === undefined ? {} : { input }),
+    ...(output === undefined ? {} : { output }),
     reconcile: (ctx) => (driver as { reconcile(ctx: DriverContext): unknown }).reconcile(ctx),
     ...(typeof driver["probe"] !== "function"
       ? {}
@@ -44,7 +45,11 @@ function readDriver(driver: Record<string, unknown>): LoadedModule | string {
   }
 }
 
-function isInputSchema(value: unknown): value is InputSchema<unknown> {
+function notSchema(field: string): string {
+  return `The driver's \`${field}\` must be a Standard Schema (valibot, zod, arktype, …)`
+}
+
+function isSchema(value: unknown): value is StandardSchema<unknown, unknown> {
   // A schema may be a function (arktype) as well as an object.
   if ((typeof value !== "object" && typeof value !== "function") || value === null) return false
   const standard = (value as Record<string, unknown>)["~standard"]

@@ -1,4 +1,4 @@
-import type { AttemptResult } from "../model/driver.ts"
+import type { AttemptResult, DriverSchemas } from "../model/driver.ts"
 import type { JsonObject } from "../model/json.ts"
 import type { Attempt } from "./driver-host.ts"
 import type { ExecOptions } from "./sdk.ts"
@@ -10,6 +10,8 @@ import type { ExecOptions } from "./sdk.ts"
  *   host                                   worker
  *    │── load ─────────────────────────────►│
  *    │◄──────────────── loaded │ refused ───│
+ *    │── describe ─────────────────────────►│   of one worker for each content
+ *    │◄──────────────────── described ──────│
  *    │── attempt ──────────────────────────►│
  *    │◄──────────────────── log, exec, … ───│   any number
  *    │── logged, exec-ended, abort, … ─────►│
@@ -47,6 +49,7 @@ export type DeferAnswer = { readonly type: "kept" } | { readonly type: "refused"
 
 export type ToWorker =
   | { readonly type: "load"; readonly file: string }
+  | { readonly type: "describe" }
   | { readonly type: "attempt"; readonly serial: number; readonly context: AttemptContext }
   | { readonly type: "abort"; readonly serial: number; readonly message: string }
   /** The first `count` log messages of the attempt are durable. */
@@ -57,6 +60,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "loaded"; readonly driver: LoadedDriver }
   | { readonly type: "refused"; readonly message: string }
+  | { readonly type: "described"; readonly schemas: DriverSchemas }
   /** The abort was heard. */
   | { readonly type: "aborting"; readonly serial: number }
   | { readonly type: "log"; readonly serial: number; readonly message: string }

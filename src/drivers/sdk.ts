@@ -6,11 +6,11 @@
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
 /** What a driver says at the end of an attempt. Returning nothing means `{ success: true }`. */
-export interface DriverResult {
+export interface DriverResult<Data = Json> {
   readonly success: boolean
   readonly message?: string
   /** Reaches later steps as `ctx.results.<step>.data`. */
-  readonly data?: Json
+  readonly data?: Data
   /** `false` where another attempt would fail too: then the step's `retry` is not tried. Default true. */
   readonly retryable?: boolean
 }
@@ -21,19 +21,19 @@ export class NotRetryable extends Error {
   readonly retryable = false
 }
 
-/** Any Standard Schema (valibot, zod, arktype, …): checks and types a step's `with`. */
-export interface InputSchema<Output> {
+/** Any Standard Schema (valibot, zod, arktype, …). */
+export interface StandardSchema<Input, Output> {
   readonly "~standard": {
     readonly version: 1
     readonly vendor: string
-    readonly validate: (value: unknown) => InputResult<Output> | Promise<InputResult<Output>>
-    readonly types?: { readonly input: unknown; readonly output: Output } | undefined
+    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined
   }
 }
-export type InputResult<Output> =
+export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly InputIssue[] }
-export interface InputIssue {
+  | { readonly issues: readonly SchemaIssue[] }
+export interface SchemaIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
@@ -113,24 +113,33 @@ export interface DriverContext<Input = unknown> {
   defer(driver: string, input?: { readonly [key: string]: Json }): Promise<void>
 }
 
-export interface Driver<Input = unknown> {
+export interface Driver<Input = unknown, Data = Json> {
   /** Default: the file's name without its ending. */
   readonly name?: string
   /** The kinds it reconciles when a resource names no pipeline; `*` is every kind. Default: none. */
   readonly resources?: readonly string[]
-  readonly input?: InputSchema<Input>
+  /** Checks and types the step's `with`. What does not pass fails the attempt, and is not tried again. */
+  readonly input?: StandardSchema<unknown, Input>
+  /**
+   * Checks and types the `data` of a success; later steps get what it makes of it. What does not pass fails the attempt,
+   * and is not tried again.
+   */
+  readonly output?: StandardSchema<Data, unknown>
   /**
    * Finds out how an earlier attempt ended that was cut off, in a step with `effects: once`: the payment went through,
    * or it did not. `ctx.token` is that attempt's. Return nothing when you cannot tell; then somebody is asked.
    */
-  probe?(ctx: DriverContext<Input>): DriverResult | undefined | Promise<DriverResult | undefined>
+  probe?(ctx: DriverContext<Input>): Answer<Data> | undefined | Promise<Answer<Data> | undefined>
   reconcile(
     ctx: DriverContext<Input>,
     // biome-ignore lint/suspicious/noConfusingVoidType: a driver without a return statement returns void
-  ): DriverResult | undefined | void | Promise<DriverResult | undefined | void>
+  ): Answer<Data> | undefined | void | Promise<Answer<Data> | undefined | void>
 }
 
+/** A failure's `data` is whatever there is to say. */
+type Answer<Data> = DriverResult<NoInfer<Data>> | (DriverResult & { readonly success: false })
+
 /** Says that this is a driver, and types it. Returns what it is given. */
-export function defineDriver<Input = unknown>(driver: Driver<Input>): Driver<Input> {
+export function defineDriver<Input = unknown, Data = Json>(driver: Driver<Input, Data>): Driver<Input, Data> {
   return driver
 }

@@ -1,5 +1,8 @@
 import { join } from "node:path"
+import type { DriverSchemas } from "../model/driver.ts"
 import { bundleDriver } from "./bundle.ts"
+import { readModule } from "./loaded-module.ts"
+import { describeSchemas } from "./schema-description.ts"
 
 /*
  * What comes with Conveyor: the drivers in `drivers/` of this repository, the SDK's text, and the worker's entry.
@@ -13,6 +16,7 @@ export interface ShippedDriver {
   /** SHA-256 of the text, in hex. */
   readonly hash: string
   readonly text: string
+  readonly schemas: DriverSchemas
 }
 
 /** All that comes with Conveyor for drivers. */
@@ -62,10 +66,16 @@ async function bundleShipped(): Promise<Shipped> {
       })
       if ("faults" in bundle)
         throw new Error(`A shipped driver must bundle: ${JSON.stringify(bundle.faults)}`)
-      return { name: nameOf(file), hash: bundle.hash, text: bundle.text }
+      return { name: nameOf(file), hash: bundle.hash, text: bundle.text, schemas: await schemasOf(file) }
     }),
   )
   return { sdk, drivers }
+}
+
+async function schemasOf(file: string): Promise<DriverSchemas> {
+  const module = readModule(await import(join(repositoryDrivers, file)))
+  if (typeof module === "string") throw new Error(`A shipped driver must be one: ${module}`)
+  return describeSchemas(module)
 }
 
 function shippedFiles(): readonly string[] {

@@ -1,5 +1,5 @@
 import { messageOf } from "../errors.ts"
-import type { AttemptResult } from "../model/driver.ts"
+import type { AttemptResult, DriverSchemas } from "../model/driver.ts"
 import type { JsonObject } from "../model/json.ts"
 import type {
   AttemptContext,
@@ -40,6 +40,7 @@ interface Running extends AttemptRequests {
 export class DriverThread implements Disposable {
   readonly #worker: Worker
   readonly #loaded = Promise.withResolvers<LoadedDriver | string>()
+  readonly #described = Promise.withResolvers<DriverSchemas>()
   #running: Running | undefined
   #serial = 0
   /** Why it is over; undefined while it is alive. */
@@ -67,6 +68,12 @@ export class DriverThread implements Disposable {
 
   get ended(): boolean {
     return this.#endMessage !== undefined
+  }
+
+  /** What the driver takes and gives; nothing when the thread ends before it has said so. Never rejects. */
+  describe(): Promise<DriverSchemas> {
+    this.#send({ type: "describe" })
+    return this.#described.promise
   }
 
   /** Runs one attempt. Never rejects. Only one at a time. In a thread that has ended the attempt fails and says why. */
@@ -100,6 +107,7 @@ export class DriverThread implements Disposable {
     this.#endMessage = message
     this.#worker.terminate()
     this.#loaded.resolve(message)
+    this.#described.resolve({})
     this.#settle(failure(message))
   }
 
@@ -126,6 +134,9 @@ export class DriverThread implements Disposable {
         return
       case "refused":
         this.end(message.message)
+        return
+      case "described":
+        this.#described.resolve(message.schemas)
         return
       case "fault":
         void this.#running?.log(message.trace)

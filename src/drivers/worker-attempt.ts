@@ -3,7 +3,8 @@ import type { AttemptResult } from "../model/driver.ts"
 import type { LoadedModule } from "./loaded-module.ts"
 import type { AttemptContext, ExecAnswer, FromWorker, ToWorker } from "./protocol.ts"
 import { failure, lastingFailure, readResult, readThrown } from "./result.ts"
-import type { DriverContext, ExecOptions, ExecResult, InputIssue } from "./sdk.ts"
+import { check, checkOutput } from "./schema-check.ts"
+import type { DriverContext, ExecOptions, ExecResult } from "./sdk.ts"
 import { createWorkerDefers } from "./worker-defers.ts"
 
 /** One attempt inside a worker. */
@@ -62,15 +63,15 @@ export function createWorkerAttempt(
   }
 
   async function reconcile(): Promise<AttemptResult> {
-    const input = await checkInput(driver, context.input)
+    const input = await check(driver.input, context.input, "with")
     if ("faults" in input) {
       return lastingFailure(`The step's input does not validate: ${input.faults.join("; ")}`)
     }
     const { defer } = defers
     const ctx = contextOf(context, { input: input.value, signal: abort.signal, log, exec, defer })
-    if (context.probing !== true) return readResult(await driver.reconcile(ctx))
+    if (context.probing !== true) return checkOutput(driver, readResult(await driver.reconcile(ctx)))
     if (driver.probe === undefined) return failure("The driver has no probe")
-    return readProbe(await driver.probe(ctx))
+    return checkOutput(driver, readProbe(await driver.probe(ctx)))
   }
 
   return {
@@ -153,18 +154,4 @@ function checkCommand(command: unknown): asserts command is readonly [string, ..
   const valid =
     Array.isArray(command) && command.length > 0 && command.every((part) => typeof part === "string")
   if (!valid) throw new TypeError(`ctx.exec takes a list of strings, and was given ${Bun.inspect(command)}`)
-}
-
-async function checkInput(
-  driver: LoadedModule,
-  input: unknown,
-): Promise<{ readonly value: unknown } | { readonly faults: readonly string[] }> {
-  if (driver.input === undefined) return { value: input }
-  const result = await driver.input["~standard"].validate(input)
-  return result.issues === undefined ? { value: result.value } : { faults: result.issues.map(describeIssue) }
-}
-
-function describeIssue({ message, path = [] }: InputIssue): string {
-  const keys = path.map((part) => String(typeof part === "object" ? part.key : part))
-  return `${["with", ...keys].join(".")}: ${message}`
 }

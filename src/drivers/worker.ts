@@ -3,6 +3,7 @@ import { formatWithOptions } from "node:util"
 import { messageOf } from "../errors.ts"
 import { type LoadedModule, readModule } from "./loaded-module.ts"
 import type { FromWorker, ToWorker } from "./protocol.ts"
+import { describeSchemas } from "./schema-description.ts"
 import { createWorkerAttempt, traceOf, type WorkerAttempt } from "./worker-attempt.ts"
 
 /*
@@ -26,6 +27,9 @@ self.onmessage = ({ data: text }: MessageEvent<string>) => {
   switch (data.type) {
     case "load":
       loading = load(data.file)
+      return
+    case "describe":
+      void describe()
       return
     case "attempt":
       void run(data)
@@ -61,6 +65,12 @@ async function importDriver(file: string): Promise<LoadedModule | string> {
   } catch (thrown) {
     return `The file throws when it is loaded: ${messageOf(thrown)}`
   }
+}
+
+async function describe(): Promise<void> {
+  const driver = await loading
+  const schemas = driver === undefined || typeof driver === "string" ? {} : await describeSchemas(driver)
+  send({ type: "described", schemas })
 }
 
 async function run({ serial, context }: Extract<ToWorker, { type: "attempt" }>): Promise<void> {

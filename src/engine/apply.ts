@@ -9,8 +9,12 @@ import {
   type Revision,
   type Write,
 } from "../store/store.ts"
+import type { ConcurrencyKeys } from "./concurrency-keys.ts"
 import type { Transition } from "./decision.ts"
 import type { ObservedRun } from "./observe.ts"
+
+/** What commits have to do with concurrency keys. */
+export type KeyRecords = Pick<ConcurrencyKeys, "change" | "wrote">
 
 /** Transitions as one commit: the first `taken` of a plan's, as many as one commit may hold. */
 export interface TransitionCommit {
@@ -22,7 +26,8 @@ export interface TransitionCommit {
 /**
  * Turns transitions into a commit that applies only if everything they were decided on is still so:
  *
- *   header    the header is unchanged                  → header (and, at the end, the active mark is deleted)
+ *   header    the header is unchanged, and who holds   → header (and, at the end, the active mark is deleted)
+ *             its concurrency key, where that changes
  *   start     the header and the step are unchanged,   → step, claim under this host's lease
  *             nobody holds the step
  *   settle    the claim, or its absence, is unchanged, → step, no claim
@@ -38,13 +43,14 @@ export function commitOf(
   run: ObservedRun,
   transitions: readonly Transition[],
   { lease, fence }: HeldLease,
+  keys: KeyRecords,
 ): TransitionCommit {
   const guards = new Map<string, Guard>([[fence.key, fence]])
   const writes: Write[] = []
   const taken: Transition[] = []
   let bytes = 0
   for (const transition of transitions) {
-    const part = partOf(run, transition, lease)
+    const part = partOf(run, transition, { lease, keys })
     const newGuards = part.guards.filter((guard) => !guards.has(guard.key))
     const operations = guards.size + newGuards.length + writes.length + part.writes.length
     bytes += part.writes.reduce((sum, write) => sum + bytesOf(write), 0)
@@ -64,17 +70,16 @@ function bytesOf(write: Write): number {
 function partOf(
   run: ObservedRun,
   transition: Transition,
-  lease: Lease,
+  { lease, keys }: { readonly lease: Lease; readonly keys: KeyRecords },
 ): { guards: readonly Guard[]; writes: readonly Write[] } {
   const { runId } = run
   switch (transition.type) {
     case "header": {
       const put: Write = { type: "put", key: runKey(runId), value: JSON.stringify(transition.run) }
-      const ended = isEnded(transition.run.status)
-      return {
-        guards: [run.headerGuard()],
-        writes: ended ? [put, { type: "delete", key: activeRunKey(runId) }] : [put],
-      }
+      const key = transition.key && keys.change(transition.key.name, transition.key.record)
+      const writes: Write[] = key === undefined ? [put] : [put, key.write]
+      if (isEnded(transition.run.status)) writes.push({ type: "delete", key: activeRunKey(runId) })
+      return { guards: key === undefined ? [run.headerGuard()] : [run.headerGuard(), key.guard], writes }
     }
     case "start": {
       const { stepId, state } = transition
@@ -118,11 +123,16 @@ function partOf(
 }
 
 /** Takes the committed transitions into what is known of the run, so that the next plan need not wait for the watch. */
-export function takeIn(run: ObservedRun, transitions: readonly Transition[], revision: Revision): void {
+export function takeIn(
+  run: ObservedRun,
+  transitions: readonly Transition[],
+  { revision, keys }: { readonly revision: Revision; readonly keys: KeyRecords },
+): void {
   for (const transition of transitions) {
     switch (transition.type) {
       case "header":
         run.wroteHeader(transition.run, revision)
+        if (transition.key !== undefined) keys.wrote(transition.key.name, transition.key.record, revision)
         break
       case "start": {
         const { stepId, state } = transition

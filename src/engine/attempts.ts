@@ -9,6 +9,7 @@ import type { StepState } from "../model/run.ts"
 import { metadataOf, type RunContent } from "../model/run-scope.ts"
 import type { LocalAttempt } from "./decision.ts"
 import { type Given, givenOrFailure } from "./given.ts"
+import type { Workspaces } from "./workspaces.ts"
 
 /** The largest `data` of a driver result, in bytes of JSON. Larger things belong into the workspace. */
 export const resultBytesMax = 1_000_000
@@ -25,7 +26,7 @@ export interface AttemptOrder {
 
 export interface LocalAttemptsOptions {
   readonly drivers: DriverHost
-  readonly workspaceOf: (runId: string) => string
+  readonly workspaces: Pick<Workspaces, "pathOf" | "prepare">
   /** Resolves when the lines are durable. An attempt with lines that could not be written fails. */
   readonly log: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
   readonly graceMs: number
@@ -113,6 +114,7 @@ export class LocalAttempts {
       }
     }
     try {
+      if (order.content.run.workspaceFrom !== undefined) await this.#prepareWorkspace(order, log)
       const signals = { signal: abort.signal, killSignal: kill.signal }
       const result = await this.#options.drivers.run(this.#attemptOf(order, given, { ...signals, log }))
       return limited(
@@ -121,6 +123,14 @@ export class LocalAttempts {
     } catch (error) {
       return limited({ success: false, message: messageOf(error) })
     }
+  }
+
+  /** Says in the log what there is to say about the folder the run works in. */
+  async #prepareWorkspace({ content, step, state }: AttemptOrder, log: Attempt["log"]): Promise<void> {
+    const message = await this.#options.workspaces.prepare(content.run)
+    if (message === undefined) return
+    const at = new Date().toISOString()
+    await log([{ at, step: step.id, attempt: state.attempt, driver: step.driver, stream: "engine", message }])
   }
 
   #attemptOf(
@@ -146,7 +156,7 @@ export class LocalAttempts {
       env: given.env,
       defer: (driver, input) => this.#options.defer(order, driver, input),
       ...(state.probing === undefined ? {} : { probing: true }),
-      workspace: this.#options.workspaceOf(run.runId),
+      workspace: this.#options.workspaces.pathOf(run.runId),
       graceMs: this.#options.graceMs,
       ...own,
     }

@@ -10,7 +10,8 @@ const bundleLengthMax = 32_000_000
 
 /**
  * The code of drivers in the store, by hash: what lets a run finish on the code it started with on any host. A bundle
- * is written before a run is pinned to it, its parts before the record that says how many there are.
+ * is written before a run is pinned to it, its parts before the record that says how many there are. None of it is
+ * fenced by the host's lease: what stands under a hash is the same, whoever writes it.
  */
 export class DriverBundles {
   readonly #store: Store

@@ -1,3 +1,4 @@
+import type { ConcurrencyRecord } from "../model/concurrency.ts"
 import type { AttemptResult } from "../model/driver.ts"
 import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
@@ -30,12 +31,16 @@ export interface Observed {
   readonly caughtUp: boolean
   /** The attempts this host is running, or has run and not written down yet, by step id. */
   readonly local: ReadonlyMap<string, LocalAttempt>
+  /** Steps that are left to the host the run is on, and until when (monotonic). */
+  readonly left: ReadonlyMap<string, number>
   readonly host: HostView
   /**
    * When this time after `since` is over, on this host's monotonic clock: fixed when it is first asked for, so that a
    * jump of the wall clock moves nothing, and never further away than the whole time.
    */
   dueMs(since: string, durationMs: number): number
+  /** Who holds and awaits a concurrency key, as last seen. */
+  concurrencyOf(key: string): ConcurrencyRecord | undefined
 }
 
 /** An attempt on this host. `outcome` is there once the driver and all its processes have ended. */
@@ -54,6 +59,8 @@ export interface LocalAttempt {
 /** What this host knows of drivers, and how much it may still take on. */
 export interface HostView {
   readonly hostId: string
+  /** The id of its data folder, where its attempts log. */
+  readonly folder: string
   /** How many more attempts may start here now. */
   readonly slots: number
   /** The hash of the driver that serves here under this name. */
@@ -67,6 +74,8 @@ export interface HostView {
   servedAs(driver: string): readonly string[]
   /** Does any other live host that fits have it? */
   elsewhere(driver: string): boolean
+  /** Is this other host alive, and could it start a step with this driver, of this content where one is named? */
+  couldStart(hostId: string, driver: { readonly name: string; readonly hash: string | undefined }): boolean
   /** Names of the drivers, on any live host, that reconcile this kind when no pipeline is named; ordered. */
   listening(kind: string): readonly string[]
 }
@@ -85,7 +94,12 @@ export interface Now {
 
 /** A change of the run's records. Each is written by one guarded commit, alone or with others of the same plan. */
 export type Transition =
-  | { readonly type: "header"; readonly run: Run }
+  /** `key`: who holds and awaits its concurrency key afterwards; a record that is undefined goes. */
+  | {
+      readonly type: "header"
+      readonly run: Run
+      readonly key?: { readonly name: string; readonly record: ConcurrencyRecord | undefined }
+    }
   | { readonly type: "start"; readonly stepId: string; readonly state: StepState & { status: "running" } }
   /** Ends an attempt: fenced by its claim, which goes with it. */
   | { readonly type: "settle"; readonly stepId: string; readonly state: StepState }
@@ -108,8 +122,12 @@ export type Effect =
       /** Without a grace period. */
       readonly kill: boolean
     }
+  /** Cancel a run that has to make room for this one. */
+  | { readonly type: "replace"; readonly runId: string }
   /** Bring the code a run is pinned to here. */
   | { readonly type: "fetch"; readonly hash: string }
+  /** Leave a step to the host the run is on until this moment (monotonic). */
+  | { readonly type: "leave"; readonly stepId: string; readonly untilMs: number }
   /** Forget an attempt that is over and that another host or attempt has replaced. */
   | { readonly type: "discard"; readonly stepId: string }
 

@@ -1,7 +1,8 @@
+import type { ConcurrencyRecord } from "../model/concurrency.ts"
 import type { Run, StepState } from "../model/run.ts"
 import type { StepStates } from "../model/standing.ts"
 import type { Effect, Now, Observed, Plan, Transition } from "./decision.ts"
-import type { Running, Skipped, Waiting } from "./step-states.ts"
+import { type Running, type Skipped, type Waiting, withPlacesOf } from "./step-states.ts"
 
 /** A plan in the making: the decisions so far, laid over what is observed, so that later ones see them. */
 export class Draft {
@@ -17,6 +18,7 @@ export class Draft {
   readonly #started: Transition[] = []
   readonly #effects: Effect[] = []
   readonly #changed = new Map<string, StepState>()
+  #key: (Transition & { type: "header" })["key"]
   #wakeAtMs = Number.POSITIVE_INFINITY
 
   constructor(observed: Observed, now: Now) {
@@ -40,13 +42,15 @@ export class Draft {
     return this.#changed.size
   }
 
-  settle(stepId: string, state: StepState): void {
+  settle(stepId: string, ended: StepState): void {
+    const state = withPlacesOf(this.states.get(stepId), ended)
     this.#changed.set(stepId, state)
     this.#settled.push({ type: "settle", stepId, state })
   }
 
   reset(stepId: string, attempt: number): void {
-    this.#settled.push({ type: "reset", stepId, state: { status: "pending", attempt } })
+    const state = withPlacesOf(this.states.get(stepId), { status: "pending" as const, attempt })
+    this.#settled.push({ type: "reset", stepId, state })
   }
 
   release(stepId: string): void {
@@ -59,12 +63,19 @@ export class Draft {
   }
 
   /** Writes down that a step waits, where that is news. */
-  wait(stepId: string, state: Waiting | undefined): void {
-    if (state !== undefined) this.#started.push({ type: "wait", stepId, state })
+  wait(stepId: string, waits: Waiting | undefined): void {
+    if (waits === undefined) return
+    const state = withPlacesOf(this.states.get(stepId), waits)
+    this.#started.push({ type: "wait", stepId, state })
   }
 
   skip(stepId: string, state: Skipped): void {
     this.#started.push({ type: "skip", stepId, state })
+  }
+
+  /** Who holds and awaits the run's concurrency key from this plan's header on. */
+  keep(name: string, record: ConcurrencyRecord | undefined): void {
+    this.#key = { name, record }
   }
 
   effect(effect: Effect): void {
@@ -84,7 +95,11 @@ export class Draft {
   }
 
   result(): Plan {
-    const header: Transition[] = this.run === this.observed.run ? [] : [{ type: "header", run: this.run }]
+    const key = this.#key === undefined ? {} : { key: this.#key }
+    const header: Transition[] =
+      this.run === this.observed.run && this.#key === undefined
+        ? []
+        : [{ type: "header", run: this.run, ...key }]
     return {
       transitions: [...this.#settled, ...header, ...this.#started],
       effects: this.#effects,

@@ -1,27 +1,31 @@
 import type { Logger } from "pino"
 import type { DriverHost } from "../drivers/driver-host.ts"
-import { ConveyorError, messageOf } from "../errors.ts"
+import { messageOf } from "../errors.ts"
 import type { HostLease } from "../hosts/host-lease.ts"
 import type { Labels } from "../model/labels.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
-import { present } from "../model/present.ts"
 import { isEnded, type Run } from "../model/run.ts"
-import { stepsOfRun } from "../model/run-steps.ts"
 import { follow } from "../store/follow.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Change, Revision, Store } from "../store/store.ts"
 import { commitOf, takeIn } from "./apply.ts"
 import { LocalAttempts } from "./attempts.ts"
 import { DriverBundles } from "./bundles.ts"
+import { ConcurrencyKeys } from "./concurrency-keys.ts"
 import { CurrentPipelines } from "./current-pipelines.ts"
 import type { Effect, Now, Observed, Transition } from "./decision.ts"
 import { DeferredWork } from "./deferred-work.ts"
-import { OtherHosts, viewHost } from "./hosts.ts"
+import { OtherHosts } from "./hosts.ts"
 import { KnownRuns } from "./known-runs.ts"
 import type { ObservedRun } from "./observe.ts"
+import { observedOf, orderOf } from "./observed-run.ts"
 import { plan } from "./plan.ts"
 import { RunQueue } from "./queue.ts"
 import { RunRecords } from "./records.ts"
+import { requestReplacement } from "./replacement.ts"
+import { StarvedRuns } from "./starved-runs.ts"
+import { Troubles } from "./troubles.ts"
+import type { Workspaces } from "./workspaces.ts"
 
 export interface EngineOptions {
   readonly store: Store
@@ -29,6 +33,8 @@ export interface EngineOptions {
   readonly appendLog: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
   /** This host's lease. It is held before the engine starts, and given back after the engine has stopped. */
   readonly lease: HostLease
+  /** The id of its data folder, where {@link appendLog} writes. */
+  readonly folder: string
   /** This host's labels. */
   readonly labels: Labels
   /** How long an attempt that is aborted may take to end by itself. */
@@ -36,7 +42,7 @@ export interface EngineOptions {
   readonly attemptsMax: number
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
-  readonly workspaceOf: (runId: string) => string
+  readonly workspaces: Pick<Workspaces, "pathOf" | "prepare">
   readonly log: Logger
 }
 
@@ -63,25 +69,30 @@ export class Engine implements AsyncDisposable {
   readonly #bundles: DriverBundles
   readonly #pipelines: CurrentPipelines
   readonly #deferred: DeferredWork
+  readonly #keys: ConcurrencyKeys
   readonly #runs: KnownRuns
   readonly #queue: RunQueue
-  readonly #starved = new Set<string>()
+  readonly #starved = new StarvedRuns()
+  readonly #troubles: Troubles
   readonly #stop = new AbortController()
   #starting = 0
   #draining = false
-  #attemptsEnded: Promise<boolean> | undefined
-  #storeAway = false
+  #attemptsEnded: Promise<void> | undefined
 
   constructor(options: EngineOptions) {
     this.#options = options
     this.#store = options.store
     this.#log = options.log
+    this.#troubles = new Troubles({ log: options.log, mayWrite: () => this.#lease.current !== undefined })
     this.#bundles = new DriverBundles(options.store, options.drivers)
     this.#pipelines = new CurrentPipelines(options.store, () => this.#runs.wakeHeld())
     this.#deferred = new DeferredWork({
       store: options.store,
       drivers: options.drivers,
       bundles: this.#bundles,
+    })
+    this.#keys = new ConcurrencyKeys(options.store, (runIds) => {
+      for (const runId of runIds) this.#runs.wakeKnown(runId)
     })
     this.#records = new RunRecords(options.store)
     this.#queue = new RunQueue({ parallelMax, work: (runId) => this.#look(runId) })
@@ -94,7 +105,7 @@ export class Engine implements AsyncDisposable {
     })
     this.#attempts = new LocalAttempts({
       drivers: options.drivers,
-      workspaceOf: options.workspaceOf,
+      workspaces: options.workspaces,
       log: options.appendLog,
       graceMs: options.graceMs,
       // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.
@@ -120,6 +131,7 @@ export class Engine implements AsyncDisposable {
     const onError = (cause: unknown) => this.#log.error({ err: cause }, "the watch failed; it is begun again")
     await Promise.all([
       this.#pipelines.start(signal, onError),
+      this.#keys.start(signal, onError),
       follow(this.#store, {
         list: prefixes.hosts,
         watch: prefixes.hosts,
@@ -143,7 +155,8 @@ export class Engine implements AsyncDisposable {
   /** No attempt starts any more; resolves when those that run have ended, or `graceMs` is over: then they are ended. */
   async drain(graceMs: number): Promise<void> {
     this.#draining = true
-    if (!(await this.#attempts.idle(graceMs))) await this.#endAttempts()
+    await this.#attemptsOver(graceMs)
+    if (this.#attempts.count > 0) await this.#endAttempts()
   }
 
   /** Ends what still runs, gives its claims back and stops looking. Runs go on elsewhere, or at the next start. */
@@ -155,10 +168,18 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Waits once, however often it is called: with the store away, claims cannot be given back. */
-  #endAttempts(): Promise<boolean> {
+  #endAttempts(): Promise<void> {
     this.#attempts.close("ended: the host is stopping")
-    this.#attemptsEnded ??= this.#attempts.idle(this.#options.graceMs + settleMsMax)
+    this.#attemptsEnded ??= this.#attemptsOver(this.#options.graceMs + settleMsMax)
     return this.#attemptsEnded
+  }
+
+  /** Resolves when there are no attempts, `ms` are over, or all have ended and the store is not there to be told. */
+  async #attemptsOver(ms: number): Promise<void> {
+    await Promise.race([
+      this.#attempts.idle(ms),
+      this.#attempts.settled().then(() => this.#troubles.outlast()),
+    ])
   }
 
   #onHosts(changes: readonly Change[]): void {
@@ -180,6 +201,7 @@ export class Engine implements AsyncDisposable {
     this.#log.error("the host's lease is lost: its attempts end and others may take them over")
     this.#attempts.abortAll("fenced", "ended: this host lost its lease")
     this.#runs.missedNews()
+    this.#troubles.wake()
     await Promise.race([this.#attempts.settled(), Bun.sleep(this.#lease.ttlMs / 3)])
   }
 
@@ -188,25 +210,17 @@ export class Engine implements AsyncDisposable {
     if (run === undefined) return this.#admitStarved()
     try {
       await this.#advance(run)
-      this.#storeAway = false
       this.#admitStarved()
     } catch (error) {
       run.missedNews()
       // Its alarm looks at it again. Whoever else waits for a slot is not asked now, when the store may be away.
       this.#starved.delete(runId)
       if (this.#stop.signal.aborted) return
-      this.#report(error, { about: { runId }, message: `the run is looked at again: ${messageOf(error)}` })
+      this.#troubles.report(error, {
+        about: { runId },
+        message: `the run is looked at again: ${messageOf(error)}`,
+      })
       this.#queue.wakeAt(runId, performance.now() + retryMs)
-    }
-  }
-
-  /** An outage of the store is one line, however many runs it holds up. */
-  #report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
-    if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) {
-      this.#log.error({ err: error, ...about }, message)
-    } else if (!this.#storeAway) {
-      this.#storeAway = true
-      this.#log.error({ err: error }, "the store does not answer; runs go on when it does")
     }
   }
 
@@ -220,17 +234,18 @@ export class Engine implements AsyncDisposable {
       if (run.header === undefined) return this.#drop(run.runId)
       const observed = this.#observed(run, run.header, missing)
       const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
-      for (const effect of effects) this.#perform(run, run.header, effect)
-      if (starved) this.#starved.add(run.runId)
+      for (const effect of effects) this.#perform(run, effect)
+      if (starved) this.#starved.add(run.runId, run.pipeline?.content.priority ?? 0)
       if (behind) this.#runs.wakeWhenCaughtUp(run.runId)
       this.#queue.wakeAt(run.runId, wakeAtMs)
       if (transitions.length === 0) {
         if (isEnded(run.header.status)) this.#endTracking(run)
-        if (effects.every(({ type }) => type === "fetch")) return
+        if (effects.every(({ type }) => type === "fetch" || type === "replace")) return
       } else if (await this.#commit(run, transitions)) {
         conflicts = 0
       } else {
         run.missedNews()
+        if (run.header?.concurrency !== undefined) await this.#keys.read(run.header.concurrency.key)
         await this.#lease.confirm()
         if (conflicts > 0) await Bun.sleep(Math.min(2 ** conflicts, conflictBackoffMsMax))
         conflicts++
@@ -242,25 +257,27 @@ export class Engine implements AsyncDisposable {
   async #commit(run: ObservedRun, transitions: readonly Transition[]): Promise<boolean> {
     const held = this.#lease.current
     if (held === undefined) return false
-    const { guards, writes, taken } = commitOf(run, transitions, held)
+    const { guards, writes, taken } = commitOf(run, transitions, held, this.#keys)
     const starting = taken.filter(({ type }) => type === "start").length
     this.#starting += starting
     let revision: Revision | undefined
     try {
-      for (const transition of taken) {
+      for (const each of taken) {
         // A run may be pinned to code only when the code is safe.
-        if (transition.type === "header")
-          await this.#bundles.keep(Object.values(transition.run.drivers ?? {}))
+        if (each.type === "header") await this.#bundles.keep(Object.values(each.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
+      this.#troubles.pass()
     } finally {
       this.#starting -= starting
     }
     if (revision === undefined) return false
-    takeIn(run, taken, revision)
+    takeIn(run, taken, { revision, keys: this.#keys })
     for (const transition of taken) {
-      if (transition.type !== "settle" && transition.type !== "release") continue
-      this.#forget(run.runId, transition.stepId)
+      const { type } = transition
+      if (type === "settle" || type === "release") this.#forget(run.runId, transition.stepId)
+      // At once, so that its slot counts as taken before anybody else looks for one.
+      else if (type === "start" && this.#lease.current === held) this.#launch(run, transition.stepId)
     }
     return true
   }
@@ -270,18 +287,17 @@ export class Engine implements AsyncDisposable {
     this.#admitStarved()
   }
 
-  /** Wakes the run that has waited longest for a slot, if there is one. If it takes none, its look wakes the next. */
+  /** Wakes the run whose turn it is to take a slot, if there is one. If it takes none, its look wakes the next. */
   #admitStarved(): void {
-    const [runId] = this.#starved
-    if (runId === undefined || this.#slots <= 0) return
-    this.#starved.delete(runId)
-    this.#queue.wake(runId)
+    if (this.#slots <= 0) return
+    const runId = this.#starved.take()
+    if (runId !== undefined) this.#queue.wake(runId)
   }
 
-  #perform(run: ObservedRun, header: Run, effect: Effect): void {
+  #perform(run: ObservedRun, effect: Effect): void {
     switch (effect.type) {
       case "launch":
-        this.#launch(run, header, effect.stepId)
+        this.#launch(run, effect.stepId)
         break
       case "abort":
         this.#attempts.abort(run.runId, effect.stepId, effect)
@@ -289,11 +305,30 @@ export class Engine implements AsyncDisposable {
       case "discard":
         this.#forget(run.runId, effect.stepId)
         break
+      case "leave":
+        run.left.set(effect.stepId, effect.untilMs)
+        break
       case "fetch":
         void this.#fetch(effect.hash)
         break
+      case "replace":
+        void this.#replace(run, effect.runId)
+        break
       default:
         effect satisfies never
+    }
+  }
+
+  /** Asks for a run to be cancelled that has to make room for this one. */
+  async #replace({ runId }: ObservedRun, replaced: string): Promise<void> {
+    try {
+      await requestReplacement(this.#store, replaced, { by: runId })
+    } catch (error) {
+      this.#troubles.report(error, {
+        about: { runId },
+        message: `${replaced} is not replaced yet: ${messageOf(error)}`,
+      })
+      this.#queue.wakeAt(runId, performance.now() + retryMs)
     }
   }
 
@@ -304,50 +339,35 @@ export class Engine implements AsyncDisposable {
     } catch (error) {
       if (this.#stop.signal.aborted) return
       const message = `the code of a driver could not be fetched; it is tried again: ${messageOf(error)}`
-      this.#report(error, { about: { hash }, message })
+      this.#troubles.report(error, { about: { hash }, message })
       await Bun.sleep(retryMs)
       this.#runs.wakeAll()
     }
   }
 
-  #launch(run: ObservedRun, header: Run, stepId: string): void {
-    const steps = stepsOfRun(header, run.pipeline?.content)
-    const step = steps.find((candidate) => candidate.id === stepId)
-    const state = run.states.get(stepId)
-    const { resource } = run
-    if (step === undefined || state?.status !== "running" || resource === undefined) {
-      throw new Error(`a claimed step has a running state, a step and a resource: ${run.runId}/${stepId}`)
-    }
-    const pipeline = run.pipeline?.content
-    const content = { run: header, pipeline, steps, states: run.states, resource, env: this.#options.env }
-    this.#attempts.launch({ content, step, state })
+  #launch(run: ObservedRun, stepId: string): void {
+    this.#attempts.launch(orderOf(run, stepId, this.#options.env))
   }
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {
-    const { labels, drivers, env } = this.#options
-    const pipeline = run.pipeline?.content
-    return present({
-      run: header,
-      pipeline,
-      steps: stepsOfRun(header, pipeline),
-      resource: run.resource,
-      env,
-      currentHash: "held" in header ? this.#pipelines.get(header.pipeline?.name ?? "") : undefined,
+    const { folder, labels, drivers, env } = this.#options
+    return observedOf(run, header, {
       missing,
-      states: run.states,
-      claims: run.claims,
+      env,
+      now: clock(),
       caughtUp: this.#runs.isCaughtUp(run),
       local: this.#attempts.of(run.runId),
-      host: viewHost({
+      pipelines: this.#pipelines,
+      keys: this.#keys,
+      host: {
         hostId: this.#lease.hostId,
+        folder,
         labels,
         drivers,
         others: this.#otherHosts,
         bundles: this.#bundles,
         slots: this.#slots,
-        wanted: pipeline?.host ?? {},
-      }),
-      dueMs: (since: string, durationMs: number) => run.dueMs(since, durationMs, clock()),
+      },
     })
   }
 

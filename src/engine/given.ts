@@ -5,6 +5,7 @@ import type { JsonObject } from "../model/json.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
 import { envOf, resourceFor, resultsBefore, stepScope } from "../model/run-scope.ts"
+import { runStandings } from "../model/standing.ts"
 import type { AttemptOrder } from "./attempts.ts"
 import { durationOf, textsOf } from "./run-values.ts"
 
@@ -29,6 +30,10 @@ function isDynamic(step: PipelineStep): boolean {
   return is
 }
 
+function standings({ run, pipeline, steps, states }: AttemptOrder["content"]) {
+  return runStandings(run, steps, { states, failFast: pipeline?.failFast !== false })
+}
+
 /** What an attempt is given, or why it cannot be: an expression without a value, in words for the attempt's failure. */
 export function givenOrFailure({ content, step }: AttemptOrder): Given | string {
   const results = resultsBefore(step, content)
@@ -36,7 +41,9 @@ export function givenOrFailure({ content, step }: AttemptOrder): Given | string 
   const shared = envOf(content)
   const plain = { results, resource, timeoutMs: step.timeoutMs, input: step.with ?? {} }
   if (!isDynamic(step)) return { ...plain, env: { ...shared, ...step.env } }
-  const scope = stepScope(content, step)
+  const standing = standings(content).of.get(step.id)
+  const status = standing !== undefined && "upstream" in standing ? standing.upstream : undefined
+  const scope = stepScope(content, step, status === undefined ? {} : { status })
   try {
     const timeout = step.timeout && evaluateExpressions(step.timeout, scope, "the timeout")
     return {

@@ -59,6 +59,7 @@ function resume(draft: Draft, steps: readonly PipelineStep[]): void {
   const { pipeline } = run
   draft.run = {
     ...run,
+    mended: (run.mended ?? 0) + 1,
     ...(currentHash === undefined || pipeline === undefined
       ? {}
       : { pipeline: { name: pipeline.name, hash: currentHash } }),

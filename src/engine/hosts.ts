@@ -58,6 +58,16 @@ export class OtherHosts {
     return false
   }
 
+  /** Could this one, alive and with these labels, start a step with this driver, of this content where one is named? */
+  couldStart(hostId: string, driver: { name: string; hash: string | undefined }, wanted: Labels): boolean {
+    const record = this.#records.get(hostId)
+    if (record === undefined || !fits(record.labels, wanted)) return false
+    if (record.load.attempts >= record.load.attemptsMax) return false
+    return record.drivers.some(({ name, hash }) =>
+      driver.hash === undefined ? name === driver.name : hash === driver.hash,
+    )
+  }
+
   /** Names of their drivers that listen for this kind. */
   listening(kind: string): string[] {
     return [...this.#records.values()].flatMap((record) =>
@@ -69,6 +79,7 @@ export class OtherHosts {
 /** What a view of this host is made of. `wanted`: the labels the run's pipeline asks for. */
 export interface HostViewSources {
   readonly hostId: string
+  readonly folder: string
   readonly labels: Labels
   readonly drivers: DriverHost
   readonly others: OtherHosts
@@ -80,6 +91,7 @@ export interface HostViewSources {
 /** This host as a plan sees it, with what it knows of the others. */
 export function viewHost({
   hostId,
+  folder,
   labels,
   drivers,
   others,
@@ -89,6 +101,7 @@ export function viewHost({
 }: HostViewSources): HostView {
   return {
     hostId,
+    folder,
     slots,
     fits: fits(labels, wanted),
     get othersFit() {
@@ -100,6 +113,7 @@ export function viewHost({
       if (bundles.mayHold(hash)) return "store"
       return others.haveContent(hash, wanted) ? "elsewhere" : "nowhere"
     },
+    couldStart: (other, driver) => others.couldStart(other, driver, wanted),
     servedAs: (driver) => [...others.contentsOf(driver), drivers.find(driver)?.hash ?? []].flat(),
     elsewhere: (driver) => others.have(driver, wanted),
     listening: (kind) => {

@@ -35,6 +35,11 @@ export class KnownRuns {
     for (const runId of this.#runs.keys()) this.#wake(runId)
   }
 
+  /** Wakes the run, if it is known here. */
+  wakeKnown(runId: string): void {
+    if (this.#runs.has(runId)) this.#wake(runId)
+  }
+
   /** Wakes every run that is held, waiting for something to be mended. */
   wakeHeld(): void {
     for (const { runId, header } of this.#runs.values()) {

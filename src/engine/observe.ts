@@ -23,6 +23,8 @@ export class ObservedRun {
   header: Run | undefined
   readonly states = new Map<string, StepState>()
   readonly claims = new Map<string, Claim>()
+  /** Steps that are left to another host, and until when (monotonic). Forgotten with the next news of the step. */
+  readonly left = new Map<string, number>()
   /** Read when they are first needed. Only a run that was held and mended goes on with another revision. */
   pipeline: { readonly hash: string; readonly content: Pipeline } | undefined
   resource: Resource | undefined
@@ -76,6 +78,7 @@ export class ObservedRun {
         return true
       case "step":
         setOrDelete(this.states, key.stepId, value as StepState | undefined)
+        this.left.delete(key.stepId)
         return true
       case "claim":
         setOrDelete(this.claims, key.stepId, value as Claim | undefined)

@@ -2,7 +2,8 @@ import { messageOf } from "../errors.ts"
 import { formatDuration } from "../model/duration.ts"
 import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
 import { isEnded, type Run, type StepState, type Verdict } from "../model/run.ts"
-import { type Phase, type Standings, standingsOf } from "../model/standing.ts"
+import { type Phase, phaseOf, type Standings, standingsOf } from "../model/standing.ts"
+import { admission, release } from "./admission.ts"
 import { chanceOf } from "./chance.ts"
 import type { Effect, LocalAttempt, Now, Observed, Plan } from "./decision.ts"
 import { Draft } from "./draft.ts"
@@ -107,6 +108,14 @@ class Planning {
       watchHeld(this.#draft, this.#steps, run.held)
       return
     }
+    if (verdict === undefined) {
+      const answer = admission(this.#draft)
+      if (answer === "waits") return
+      if (answer !== "admitted") {
+        this.#end(answer)
+        return
+      }
+    }
     this.#planSteps()
     this.#settleUnattended()
     if (!this.#where().wayEnded) this.#work(this.#where())
@@ -136,6 +145,8 @@ class Planning {
     if (timeoutMs === undefined || !this.#draft.isOver(run.startedAt, timeoutMs)) return
     const message = `the run timed out after ${formatDuration(timeoutMs)}`
     this.#draft.run = { ...run, stopping: { status: "failed", message } }
+    // Where the steps stood before that is no longer so.
+    this.#standings = undefined
   }
 
   /** Where its steps stand, as far as the run has come. */
@@ -143,15 +154,10 @@ class Planning {
     const after = this.#draft.settledCount
     if (this.#standings?.after !== after) {
       const failFast = this.#draft.run.pipeline !== undefined && this.#observed.pipeline?.failFast !== false
-      const of = standingsOf(this.#steps, this.#draft.states, { failFast, phase: this.#phase() })
+      const of = standingsOf(this.#steps, this.#draft.states, { failFast, phase: phaseOf(this.#draft.run) })
       this.#standings = { of, after }
     }
     return this.#standings.of
-  }
-
-  #phase(): Phase {
-    if (decided(this.#draft.run) === undefined) return { type: "way" }
-    return { type: this.#draft.run.cancel?.cleanup === false ? "abandoned" : "over" }
   }
 
   /** Must a running attempt end, because the run goes on without it? */
@@ -264,11 +270,10 @@ class Planning {
       this.#draft.behind = true
       return
     }
-    const whole = withCleanup(verdict, this.#where().failedCleanup, states)
-    const phase: Phase = { type: "cleanup", verdict: whole.status }
+    const phase: Phase = { type: "cleanup", verdict: verdict.status }
     const standings = standingsOf(this.#steps, states, { failFast: false, phase })
     // A run that was cancelled before it began has nothing to clean up.
-    const cleans = run.status === "running" && this.#phase().type !== "abandoned"
+    const cleans = run.status === "running" && phaseOf(run).type !== "abandoned"
     if (cleans && !standings.allEnded) this.#work(standings)
     else this.#end(withCleanup(verdict, standings.failedCleanup, states))
   }
@@ -276,6 +281,7 @@ class Planning {
   #end(verdict: Verdict): void {
     const { stopping: _, held: __, ...run } = this.#draft.run as Run & { stopping?: Verdict; held?: unknown }
     this.#draft.run = { ...run, ...verdict, finishedAt: stamp(this.#draft.now) }
+    release(this.#draft, this.#draft.run)
   }
 }
 
@@ -283,7 +289,10 @@ class Planning {
 function decided(run: Run): Verdict | undefined {
   if (run.status === "running" && run.stopping !== undefined) return run.stopping
   if (run.cancelRequestedAt === undefined) return undefined
-  return { status: "cancelled", message: "cancelled on request" }
+  const { replacedBy } = run
+  const message =
+    replacedBy === undefined ? "cancelled on request" : `cancelled: replaced by run ${replacedBy}`
+  return { status: "cancelled", message }
 }
 
 /** Does it run when all steps of the way have ended? */

@@ -27,11 +27,12 @@ export function hasRunValues(pipeline: Pipeline): boolean {
  * no duration; the message is a whole sentence for the run's failure.
  */
 export function runValues(pipeline: Pipeline, content: RunContent): RunValues {
-  const scope = startScope(content)
-  const env = pipeline.env && textsOf(evaluateExpressions(pipeline.env, scope, "the pipeline's env"))
+  const start = startScope(content)
+  const metadata = evaluateExpressions(pipeline.metadata, start, "the pipeline's metadata")
+  const scope = { ...start, metadata }
   return present({
-    metadata: evaluateExpressions(pipeline.metadata, scope, "the pipeline's metadata"),
-    env,
+    metadata,
+    env: pipeline.env && textsOf(evaluateExpressions(pipeline.env, scope, "the pipeline's env")),
     timeoutMs:
       pipeline.timeout === undefined
         ? undefined

@@ -19,6 +19,7 @@ import {
   type Waiting,
   waiting,
 } from "./step-states.ts"
+import { isLeft, logPlace } from "./whereabouts.ts"
 
 /** A step whose needs have ended, and what is known around it. */
 export interface DueStep {
@@ -99,6 +100,8 @@ function start(draft: Draft, step: PipelineStep): void {
   }
   const driverHash = codeFor(draft, step)
   if (driverHash === undefined) return
+  const before = draft.states.get(step.id)
+  if (before?.status !== "running" && isLeft(draft, step, codeOf(draft.run, step))) return
   if (draft.startCount >= host.slots) {
     draft.starved = true
     return
@@ -108,8 +111,8 @@ function start(draft: Draft, step: PipelineStep): void {
   // Every start writes the header then, so that two hosts cannot both take the last place.
   if (pipeline?.maxParallel !== undefined) draft.run = { ...draft.run, starts: (draft.run.starts ?? 0) + 1 }
   const once = step.effects === "once"
-  const state = started(draft.states.get(step.id), { driverHash, hostId: host.hostId, once, now })
-  draft.start(step.id, state)
+  const place = logPlace(draft)
+  draft.start(step.id, started(before, { driverHash, hostId: host.hostId, once, place, now }))
 }
 
 /** The content of the driver to run the step with, once this host can run it; what else is to be done is planned. */

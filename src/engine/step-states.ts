@@ -22,24 +22,45 @@ export function started(
     driverHash,
     hostId,
     once,
+    place,
     now,
   }: {
     readonly driverHash: string
     readonly hostId: string
     readonly once: boolean
+    /** Where the attempt logs, by index in the run's places. */
+    readonly place: number
     readonly now: Now
   },
 ): Running {
   const probing = once && before?.status === "running" ? { probing: interruptedOf(before) } : {}
+  const attempt = (before?.attempt ?? 0) + 1
   return {
     ...probing,
+    ...placesWith(before, attempt, place),
     status: "running",
-    attempt: (before?.attempt ?? 0) + 1,
+    attempt,
     ...originOf(before),
     driverHash,
     hostId,
     startedAt: stamp(now),
   }
+}
+
+/** Where the attempts so far have logged, and this one does. */
+function placesWith(
+  before: StepState | undefined,
+  attempt: number,
+  place: number,
+): { readonly logs?: readonly number[] } {
+  if (place === 0 && before?.logs === undefined) return {}
+  const earlier = Array.from({ length: attempt - 1 }, (_, index) => before?.logs?.[index] ?? 0)
+  return { logs: [...earlier, place] }
+}
+
+/** The state with what its predecessor knew of where the step's attempts have logged. */
+export function withPlacesOf<State extends StepState>(before: StepState | undefined, state: State): State {
+  return before?.logs === undefined ? state : { ...state, logs: before.logs }
 }
 
 /** What takes up the work of an attempt that was cut off goes under that attempt's token. */
@@ -102,7 +123,9 @@ export function afterAttempt(state: Running, { local, outcome, retry, chance, no
   const again = kind !== undefined && retryable !== false && (retry?.on?.includes(kind) ?? true)
   if (again && retry !== undefined && attempt < retry.attempts) {
     const until = new Date(now.wallMs + backoffMs(retry, attempt, chance)).toISOString()
-    return { status: "waiting", waitingFor: { type: "timer", until }, since: stamp(now), attempt }
+    // A probe has a number of its own: the next attempt's comes after it.
+    const waitingFor = { type: "timer", until } as const
+    return { status: "waiting", waitingFor, since: stamp(now), attempt: state.attempt }
   }
   const status = kind === undefined ? "succeeded" : local.aborted === "cancelled" ? "cancelled" : "failed"
   return {
@@ -144,7 +167,7 @@ export function unresolved(running: Running, now: Now): Waiting {
 }
 
 /** The attempt that was cut off: the one a probe was asking about, when it is the probe that was cut off. */
-function interruptedOf({ status: _, probing, ...running }: Running) {
+function interruptedOf({ status: _, logs: __, probing, ...running }: Running) {
   return probing ?? running
 }
 

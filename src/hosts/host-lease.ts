@@ -1,7 +1,7 @@
 import { ConveyorError } from "../errors.ts"
 import type { HostRecord } from "../model/host.ts"
 import { hostKey, hostLeaseKey } from "../store/keys.ts"
-import type { Guard, Lease, Store } from "../store/store.ts"
+import type { Guard, Lease, Store, Write } from "../store/store.ts"
 
 /** How long to wait before the store is asked again, when it did not give a lease. */
 const regrantMs = 500
@@ -32,6 +32,8 @@ export interface HostLeaseOptions {
   readonly ttlMs: number
   /** The host's record, as of now. It stands in the store for as long as the lease lives. */
   readonly describe: () => HostRecord
+  /** What else it says of itself, by key: too large, or too seldom read, to be in a record that changes often. */
+  readonly describeMore?: () => ReadonlyMap<string, string>
   /** Told once of an outage, not of every try in it. */
   readonly onError: (message: string, cause: unknown) => void
 }
@@ -49,14 +51,16 @@ export class HostLease implements AsyncDisposable {
   readonly #options: HostLeaseOptions
   readonly #listeners: LeaseListener[] = []
   #held: HeldLease | undefined
+  #gained = Promise.withResolvers<void>()
   #confirming: Promise<void> | undefined
   #renewTimer: Timer | undefined
   #fenceTimer: Timer | undefined
   #announced = false
-  #published = ""
+  /** What stands under the lease, by key. */
+  #published = new Map<string, string>()
   #ended = false
-  /** The last word of the store was an error, and that has been said. */
-  #failing = false
+  /** What does not work at the moment, and has been said. */
+  readonly #troubles = new Set<Trouble>()
 
   constructor(options: HostLeaseOptions) {
     this.#options = options
@@ -65,6 +69,18 @@ export class HostLease implements AsyncDisposable {
   /** What to write under; undefined while this host may not write. */
   get current(): HeldLease | undefined {
     return this.#held
+  }
+
+  /** Resolves with the lease as soon as there is one; with undefined when `signal` aborts before. */
+  async held(signal: AbortSignal): Promise<HeldLease | undefined> {
+    const aborted = Promise.withResolvers<void>()
+    const onAbort = () => aborted.resolve()
+    signal.addEventListener("abort", onAbort, { once: true })
+    while (this.#held === undefined && !signal.aborted) {
+      await Promise.race([this.#gained.promise, aborted.promise])
+    }
+    signal.removeEventListener("abort", onAbort)
+    return signal.aborted ? undefined : this.#held
   }
 
   get hostId(): string {
@@ -86,20 +102,34 @@ export class HostLease implements AsyncDisposable {
   }
 
   /**
-   * Writes the host's record if it has changed; from the first call on it is written under every new lease. One that
-   * could not be written is with the next renewal.
+   * Writes what the host says of itself where it has changed; from the first call on it is written under every new
+   * lease. What could not be written is with the next renewal.
    */
   async publish(): Promise<void> {
     this.#announced = true
     const lease = this.#held?.lease
-    const record = this.#options.describe()
-    const value = JSON.stringify(record)
-    if (lease === undefined || value === this.#published) return
-    this.#published = value
+    if (lease === undefined) return
+    const { hostId, describe, describeMore } = this.#options
+    const wanted = new Map([[hostKey(hostId), JSON.stringify(describe())], ...(describeMore?.() ?? [])])
+    const published = this.#published
+    for (const [key, value] of wanted) {
+      if (published.get(key) !== value) await this.#put(published, { type: "put", key, value, lease })
+    }
+    for (const key of [...published.keys()].filter((key) => !wanted.has(key))) {
+      published.delete(key)
+      await this.#options.store.commit([], [{ type: "delete", key }])
+    }
+  }
+
+  /** Each on its own: together they may be too large. Marked before, so that no other call writes it too. */
+  async #put(published: Map<string, string>, write: Extract<Write, { type: "put" }>): Promise<void> {
+    const { key, value } = write
+    published.set(key, value)
     try {
-      await this.#options.store.commit([], [{ type: "put", key: hostKey(record.hostId), value, lease }])
+      await this.#options.store.commit([], [write])
+      this.#troubles.delete("the host's record could not be written")
     } catch (error) {
-      if (this.#published === value) this.#published = ""
+      if (published.get(key) === value) published.delete(key)
       throw error
     }
   }
@@ -137,9 +167,16 @@ export class HostLease implements AsyncDisposable {
     const lease = await this.#options.store.grant(this.#options.ttlMs)
     const held = await this.#fence(lease)
     if (this.#ended) return await this.#options.store.revoke(lease)
+    const tookMs = performance.now() - askedAt
+    if (tookMs >= this.#fencedAfterMs) {
+      await this.#options.store.revoke(lease)
+      const message = `the store took ${Math.round(tookMs)} ms to give a lease of ${this.#options.ttlMs} ms`
+      throw new ConveyorError("STORE_UNAVAILABLE", message)
+    }
     this.#held = held
-    this.#published = ""
-    this.#renewLater(renewalsPerTtl)
+    this.#gained.resolve()
+    this.#published = new Map()
+    this.#renewLater({ timesPerTtl: renewalsPerTtl, sentAt: askedAt })
     this.#fenceAfter(askedAt)
     for (const { onGained } of this.#listeners) onGained()
   }
@@ -161,33 +198,45 @@ export class HostLease implements AsyncDisposable {
     )
   }
 
-  #renewLater(timesPerTtl: number): void {
+  /** Counted from when the last renewal was sent: on a slow network its answer would leave too little time. */
+  #renewLater({ timesPerTtl, sentAt }: { readonly timesPerTtl: number; readonly sentAt: number }): void {
     clearTimeout(this.#renewTimer)
-    this.#renewTimer = setTimeout(() => void this.#renew(), this.#options.ttlMs / timesPerTtl)
+    const leftMs = sentAt + this.#options.ttlMs / timesPerTtl - performance.now()
+    this.#renewTimer = setTimeout(() => void this.#renew(), Math.max(0, leftMs))
   }
 
   async #renew(): Promise<void> {
     const held = this.#held
     if (held === undefined || this.#ended) return
     const sentAt = performance.now()
-    let timesPerTtl = renewalsPerTtl
-    try {
-      const alive = await this.#options.store.keepAlive(held.lease)
-      if (this.#held !== held) return
-      if (!alive) return this.#lose()
-      this.#fenceAfter(sentAt)
-      if (this.#announced) await this.publish()
-      this.#failing = false
-    } catch (error) {
+    const answer = await this.#options.store.keepAlive(held.lease).catch((error: unknown) => {
       this.#fail("the host's lease could not be renewed", error)
-      timesPerTtl = retriesPerTtl
+    })
+    if (this.#held !== held || this.#ended) return
+    if (answer === undefined) return this.#renewLater({ timesPerTtl: retriesPerTtl, sentAt })
+    if (!answer) return this.#lose()
+    this.#troubles.delete("the host's lease could not be renewed")
+    this.#fenceAfter(sentAt)
+    this.#renewLater({ timesPerTtl: renewalsPerTtl, sentAt })
+    await this.#publishAgain()
+  }
+
+  async #publishAgain(): Promise<void> {
+    if (!this.#announced) return
+    try {
+      await this.publish()
+    } catch (error) {
+      this.#fail("the host's record could not be written", error)
     }
-    if (this.#held === held && !this.#ended) this.#renewLater(timesPerTtl)
+  }
+
+  get #fencedAfterMs(): number {
+    return (this.#options.ttlMs * 2) / 3
   }
 
   #fenceAfter(renewedAt: number): void {
     clearTimeout(this.#fenceTimer)
-    const leftMs = renewedAt + (this.#options.ttlMs * 2) / 3 - performance.now()
+    const leftMs = renewedAt + this.#fencedAfterMs - performance.now()
     if (leftMs <= 0) this.#lose()
     else this.#fenceTimer = setTimeout(() => this.#lose(), leftMs)
   }
@@ -196,6 +245,7 @@ export class HostLease implements AsyncDisposable {
     const held = this.#held
     if (held === undefined) return
     this.#held = undefined
+    this.#gained = Promise.withResolvers<void>()
     clearTimeout(this.#renewTimer)
     clearTimeout(this.#fenceTimer)
     void this.#regain(held.lease, Promise.all(this.#listeners.map(({ onLost }) => onLost?.())))
@@ -209,20 +259,24 @@ export class HostLease implements AsyncDisposable {
         await this.#options.store.revoke(lost)
         if (this.#ended) return
         await this.#gain()
+        this.#troubles.clear()
         break
       } catch (error) {
         this.#fail("the host has no lease", error)
         await Bun.sleep(regrantMs)
       }
     }
-    if (!this.#announced) return
-    await this.publish().catch((error: unknown) =>
-      this.#fail("the host's record could not be written", error),
-    )
+    await this.#publishAgain()
   }
 
-  #fail(message: string, cause: unknown): void {
-    if (!this.#failing) this.#options.onError(message, cause)
-    this.#failing = true
+  /** Told once, however often it is tried. */
+  #fail(trouble: Trouble, cause: unknown): void {
+    if (!this.#troubles.has(trouble)) this.#options.onError(trouble, cause)
+    this.#troubles.add(trouble)
   }
 }
+
+type Trouble =
+  | "the host's lease could not be renewed"
+  | "the host has no lease"
+  | "the host's record could not be written"

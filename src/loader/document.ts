@@ -13,6 +13,7 @@ import type { Fault } from "../model/fault.ts"
 import { jsonDepthMax } from "../model/json.ts"
 import { unescapePointer } from "../model/json-pointer.ts"
 import { tooDeepAt } from "./nesting.ts"
+import { offsetWithin } from "./scalar-offset.ts"
 
 /** A position in a file, both counted from 1. */
 export interface Place {
@@ -26,10 +27,10 @@ export interface ReadDocument {
   readonly value: unknown
   readonly faults: readonly (Fault & Place)[]
   /**
-   * Where the thing at a JSON Pointer stands; with `key`, where its key does. For what is missing: where the nearest
-   * thing around it starts.
+   * Where the thing at a JSON Pointer stands; with `key`, where its key does; with `at`, where that character of its text
+   * does, as far as the text stands there as it is. For what is missing: where the nearest thing around it starts.
    */
-  readonly placeOf: (path: string, options?: { readonly key?: boolean }) => Place
+  readonly placeOf: (path: string, options?: { readonly key?: boolean; readonly at?: number }) => Place
 }
 
 /** Aliases a document may use; each may stand for a large part, and parts of parts multiply. */
@@ -49,7 +50,7 @@ export function readDocuments(text: string): readonly ReadDocument[] {
     const documents = parseAllDocuments(text, options)
     if (!Array.isArray(documents)) return []
     return documents
-      .map((document: Document) => readDocument(document, lines))
+      .map((document: Document) => readDocument(document, { text, lines }))
       .filter(({ value, faults }) => faults.length > 0 || value !== null)
   } catch (thrown) {
     if (!(thrown instanceof RangeError)) throw thrown
@@ -67,13 +68,18 @@ function placeIn(text: string, offset: number): Place {
   return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 }
 }
 
-function readDocument(document: Document, lines: LineCounter): ReadDocument {
+function readDocument(
+  document: Document,
+  { text, lines }: { readonly text: string; readonly lines: LineCounter },
+): ReadDocument {
   const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset)
     return { line: Math.max(line, 1), column: Math.max(col, 1) }
   }
-  const placeOf: ReadDocument["placeOf"] = (path, { key = false } = {}) =>
-    placeAt(offsetOf(document, path, key))
+  const placeOf: ReadDocument["placeOf"] = (path, { key = false, at = 0 } = {}) => {
+    const { offset, node } = find(document, path, key)
+    return placeAt(offset + (at === 0 || !isScalar(node) ? 0 : offsetWithin(node, { text, at })))
+  }
   const syntax = [...document.errors, ...document.warnings].map((error) => ({
     message: firstLine(error.message),
     ...placeAt(error.pos[0]),
@@ -128,7 +134,12 @@ function aliasFaults(document: Document, placeAt: (offset: number) => Place): (F
   return faults
 }
 
-function offsetOf(document: Document, path: string, key: boolean): number {
+/** The thing at a JSON Pointer and where it starts; without it, where the nearest thing around it does. */
+function find(
+  document: Document,
+  path: string,
+  key: boolean,
+): { readonly offset: number; readonly node?: unknown } {
   const parts = path.split("/").slice(1).map(unescapePointer)
   let node: unknown = document.contents
   let offset = startOf(node) ?? document.range?.[0] ?? 0
@@ -136,19 +147,19 @@ function offsetOf(document: Document, path: string, key: boolean): number {
     if (isAlias(node)) node = node.resolve(document)
     if (isMap(node)) {
       const pair = node.items.find((item) => String(item.key) === part)
-      if (pair === undefined) return offset
+      if (pair === undefined) return { offset }
       const last = index === parts.length - 1
       node = pair.value
       offset = (last && key ? undefined : startOf(node)) ?? startOf(pair.key) ?? offset
     } else if (isSeq(node)) {
       node = node.items[Number(part)]
-      if (node === undefined) return offset
+      if (node === undefined) return { offset }
       offset = startOf(node) ?? offset
     } else {
-      return offset
+      return { offset }
     }
   }
-  return offset
+  return { offset, node }
 }
 
 function startOf(node: unknown): number | undefined {

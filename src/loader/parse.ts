@@ -1,15 +1,20 @@
 import * as v from "valibot"
-import { checkExpressions } from "../model/expression-check.ts"
 import type { Fault } from "../model/fault.ts"
 import { isJsonObject, type Json } from "../model/json.ts"
 import { compileSchema } from "../model/json-schema.ts"
 import { isName } from "../model/name.ts"
 import { nearestName } from "../model/nearest.ts"
 import { canonicalPipeline, type Pipeline } from "../model/pipeline.ts"
-import { type PipelineSource, pipelineFields, pipelineSourceSchema } from "../model/pipeline-source.ts"
+import { checkPipeline } from "../model/pipeline-check.ts"
+import { pipelineFields, pipelineSourceSchema } from "../model/pipeline-source.ts"
 import { resolvePipeline } from "../model/resolve-pipeline.ts"
-import { type DefinitionSource, definitionFields, definitionSourceSchema } from "../model/resource.ts"
-import { missingField, type PathFault, schemaFault } from "../model/schema-fault.ts"
+import {
+  type DefinitionSource,
+  definitionFields,
+  definitionHash,
+  definitionSourceSchema,
+} from "../model/resource.ts"
+import { missingField, openIssues, type PathFault, schemaFault } from "../model/schema-fault.ts"
 import { type Place, type ReadDocument, readDocuments } from "./document.ts"
 import { unknownFields } from "./unknown-fields.ts"
 
@@ -23,7 +28,13 @@ export type Declaration = Place &
         /** {@link canonicalPipeline} as SHA-256 in hex. */
         readonly hash: string
       }
-    | { readonly kind: "definition"; readonly name: string; readonly definition: DefinitionSource }
+    | {
+        readonly kind: "definition"
+        readonly name: string
+        readonly definition: DefinitionSource
+        /** {@link definitionHash} */
+        readonly hash: string
+      }
   )
 
 /** What one file says. With a fault that is no warning it declares nothing: a file is taken whole or not at all. */
@@ -77,9 +88,9 @@ interface ParsedDocument {
 async function parseDocument(document: ReadDocument, options: ParseOptions): Promise<ParsedDocument> {
   if (document.faults.length > 0) return { faults: document.faults }
   const { value } = document
-  const placed = ({ atKey = false, ...fault }: PathFault) => ({
+  const placed = ({ atKey = false, at = 0, ...fault }: PathFault) => ({
     ...fault,
-    ...document.placeOf(fault.path, { key: atKey }),
+    ...document.placeOf(fault.path, { key: atKey, at }),
   })
   if (!isJsonObject(value)) {
     const message = "Expected a mapping with the fields of a pipeline or a resource definition"
@@ -121,19 +132,18 @@ async function readDeclaration(
 
 function readPipeline(value: { readonly [key: string]: Json }, { drivers }: ParseOptions): ReadDeclaration {
   const result = v.safeParse(pipelineSourceSchema, value)
+  const issues = joinFaults(unknownPipelineFields(value), result.issues ?? [])
   const found = [
-    ...joinFaults(unknownPipelineFields(value), result.issues ?? []),
-    ...expressionFaults(value["steps"] ?? null),
+    ...issues,
+    ...checkPipeline(value, issues),
+    ...(drivers === undefined ? [] : unknownDrivers(value, drivers)),
   ]
-  if (!result.success) return { faults: found }
+  if (!result.success || found.some(({ severity }) => severity !== "warning")) return { faults: found }
   const resolved = resolvePipeline(result.output)
-  if ("faults" in resolved) {
-    return { faults: [...found, ...resolved.faults.map((fault) => ({ ...fault, path: fault.path ?? "" }))] }
-  }
+  if ("faults" in resolved) throw new Error("A pipeline that has been checked can be resolved")
   const { pipeline } = resolved
-  const faults = drivers === undefined ? found : [...found, ...unknownDrivers(result.output, drivers)]
   const hash = new Bun.CryptoHasher("sha256").update(canonicalPipeline(pipeline)).digest("hex")
-  return { declaration: { kind: "pipeline", name: pipeline.name, pipeline, hash }, faults }
+  return { declaration: { kind: "pipeline", name: pipeline.name, pipeline, hash }, faults: found }
 }
 
 async function readDefinition(value: { readonly [key: string]: Json }): Promise<ReadDeclaration> {
@@ -144,7 +154,8 @@ async function readDefinition(value: { readonly [key: string]: Json }): Promise<
   const definition = result.output
   const compiled = await compileSchema(definition.schema)
   if ("faults" in compiled) return { faults: [...faults, ...compiled.faults] }
-  return { declaration: { kind: "definition", name: definition.name, definition }, faults }
+  const { name } = definition
+  return { declaration: { kind: "definition", name, definition, hash: definitionHash(definition) }, faults }
 }
 
 function unknownPipelineFields(value: { readonly [key: string]: Json }): PathFault[] {
@@ -198,32 +209,28 @@ function joinFaults(unknown: readonly PathFault[], issues: readonly v.BaseIssue<
   )
   return [
     ...unknown,
-    ...issues
+    ...openIssues(issues)
       .map((issue) => ({ fault: schemaFault(issue), missing: missingField(issue) !== undefined }))
       .filter(({ fault, missing }) => !(missing && misspelt.has(fault.path)))
       .map(({ fault }) => fault),
   ]
 }
 
-function expressionFaults(steps: Json): PathFault[] {
-  if (!Array.isArray(steps)) return []
-  return steps.flatMap((step: Json, index) => {
-    const input = isJsonObject(step) ? step["with"] : undefined
-    if (!isJsonObject(input)) return []
-    return checkExpressions(input).map(({ at: _, ...fault }) => ({
-      ...fault,
-      path: `/steps/${index}/with${fault.path}`,
-    }))
-  })
-}
-
-function unknownDrivers(source: PipelineSource, drivers: readonly string[]): PathFault[] {
-  return source.steps.flatMap(({ driver }, index) => {
-    if (drivers.includes(driver)) return []
+function unknownDrivers(value: { readonly [key: string]: Json }, drivers: readonly string[]): PathFault[] {
+  const steps = [
+    ...listAt(value["steps"], "/steps").flatMap(([step, path]) => [
+      [step, path] as const,
+      ...ensuresOf(step, path),
+    ]),
+    ...listAt(value["finally"], "/finally"),
+  ]
+  return steps.flatMap(([step, path]) => {
+    const driver = isJsonObject(step) ? step["driver"] : undefined
+    if (typeof driver !== "string" || !isName(driver) || drivers.includes(driver)) return []
     const nearest = nearestName(driver, drivers)
     const fault = {
       message: `No driver is named "${driver}" here; the step would wait for it`,
-      path: `/steps/${index}/driver`,
+      path: `${path}/driver`,
       severity: "warning",
     } as const
     return [{ ...fault, ...(nearest === undefined ? {} : { nearest }) }]

@@ -1,16 +1,12 @@
-import type { FileFaults } from "../model/file-faults.ts"
-import { canonicalJson, type Json } from "../model/json.ts"
+import { type Drift, driftOf } from "../model/drift.ts"
+import { type DeclaredContent, type HostFile, HostFiles } from "../model/host-file.ts"
 import type { PipelineRecord } from "../model/pipeline.ts"
-import type { DefinitionSource, ResourceDefinition } from "../model/resource.ts"
-import { definitionKey, fileFaultsKey, pipelineKey } from "../store/keys.ts"
+import { type DefinitionSource, definitionHash, type ResourceDefinition } from "../model/resource.ts"
+import { definitionKey, pipelineKey } from "../store/keys.ts"
 import type { Revision } from "../store/store.ts"
-import {
-  type DeclaredName,
-  decideOwnership,
-  declaredName,
-  type FolderView,
-  type Holding,
-} from "./ownership.ts"
+import { decideDeclared, decideGone, type Seen } from "./decide.ts"
+import { hostFilesOf, publications } from "./host-files.ts"
+import { type DeclaredName, decideOwnership, declaredName, type FolderView } from "./ownership.ts"
 import { type Declaration, describeKind } from "./parse.ts"
 
 /** A value of the store and its last write. */
@@ -25,8 +21,8 @@ export interface ObservedStore {
   readonly pipelines: ReadonlyMap<string, Stored<PipelineRecord>>
   /** By name. */
   readonly definitions: ReadonlyMap<string, Stored<ResourceDefinition>>
-  /** By file. */
-  readonly faults: ReadonlyMap<string, Stored<FileFaults>>
+  /** What the folders of all live hosts say, this one's too, by {@link hostFileKey}. */
+  readonly files: ReadonlyMap<string, Stored<HostFile>>
 }
 
 /** One key to write or delete, guarded by what was observed, and what to say of it when it is done. */
@@ -34,121 +30,172 @@ export interface FileChange {
   readonly key: string
   readonly observed: Revision
   /** Absent: the key is deleted. */
-  readonly value?: PipelineRecord | ResourceDefinition | FileFaults
+  readonly value?: PipelineRecord | ResourceDefinition | HostFile
   /** For the log; absent where nothing need be said. */
   readonly message?: string
 }
 
 export interface FilePlan {
-  /** What to write, the changes of one file beside each other. Empty when the store is as the folder says. */
+  /** What to publish of this folder. Other hosts must see it before anything is decided on what they say. */
+  readonly publications: readonly FileChange[]
+  /** What to write, the changes of one file beside each other. Empty when the store is as it is to be. */
   readonly changes: readonly FileChange[]
-  /** All that is wrong in the folder now, by file. */
-  readonly faults: ReadonlyMap<string, FileFaults>
+  /** What is deleted here and stays, because another host has it. For the log. */
+  readonly left: readonly string[]
+  /** The files of this folder that are refused, by name. */
+  readonly faults: ReadonlyMap<string, HostFile>
+  /** What this folder has otherwise than the store, once the changes are made. */
+  readonly drift: readonly Drift[]
+  /** What to remember of this folder, once the changes are made. */
+  readonly seen: ReadonlyMap<DeclaredName, Seen>
   /** How many pipelines the files hold. */
   readonly pipelines: number
 }
 
 /** What a plan takes from outside. */
-export interface PlanClock {
+export interface PlanContext {
+  readonly hostId: string
+  /** Can no other host use this store? Then the folder is the truth, and nothing of it is remembered. */
+  readonly alone: boolean
+  /** What this folder was last seen with. */
+  readonly seen: ReadonlyMap<DeclaredName, Seen>
+  /** Has this host been there long enough for the leases of the dead to have ended? */
+  readonly settled: boolean
   /** ISO 8601. */
   readonly now: string
   readonly newId: () => string
 }
 
-/** What must be written so that the store says what the folder does. Pure, but for new ids. */
-export function planFiles(folder: FolderView, observed: ObservedStore, clock: PlanClock): FilePlan {
-  const owned = ownedNames(observed)
-  const { holdings, refused } = decideOwnership(folder, owned)
-  const faults = new Map(
-    [...refused].map(([file, found]): [string, FileFaults] => {
-      const declared = folder.files.get(file)?.names ?? []
-      const kept = [...owned].filter(([, owner]) => owner === file).map(([name]) => bareName(name))
-      return [file, { file, names: [...new Set([...declared, ...kept])].sort(), faults: found }]
-    }),
+/** What must be written so that the store says what the folder does, as far as `decide.ts` lets it. Pure, but for new ids. */
+export function planFiles(folder: FolderView, observed: ObservedStore, context: PlanContext): FilePlan {
+  const stored = storedNames(observed)
+  const owned = ownedNames(stored, { folder, context })
+  const ownership = decideOwnership(folder, owned)
+  const own = hostFilesOf(folder, { ownership, owned, hostId: context.hostId })
+  const others = [...observed.files.values()]
+    .map(({ value }) => value)
+    .filter(({ hostId }) => hostId !== context.hostId)
+  const elsewhere = new HostFiles(others)
+
+  const changes: FileChange[] = []
+  const seen = new Map<DeclaredName, Seen>()
+  const drifting = new Set<DeclaredName>()
+  const holdings = [...ownership.holdings].sort(([, a], [, b]) =>
+    a.file < b.file ? -1 : a.file > b.file ? 1 : 0,
   )
-  const puts = [...holdings.values()]
-    .sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0))
-    .flatMap((holding) => putChange(holding, observed, clock))
+  for (const [name, { file, declaration }] of holdings) {
+    const before = context.seen.get(name)
+    if (declaration === undefined) {
+      if (before !== undefined) seen.set(name, before)
+      continue
+    }
+    const here = { file, hash: declaration.hash }
+    const { kind, name: bare } = declaration
+    const there = stored.get(name)
+    const heldElsewhere = there !== undefined && elsewhere.mayHold({ kind, name: bare, hash: there.hash })
+    const verdict = decideDeclared(here, { stored: there, seen: before, heldElsewhere })
+    if (verdict === "write") changes.push(putOf(declaration, { file, observed, context }))
+    if (verdict === "drift") drifting.add(name)
+    const isNew = verdict === "drift" && !context.settled && (before?.isNew ?? before === undefined)
+    seen.set(name, isNew ? { ...here, isNew } : here)
+  }
+
+  const left: string[] = []
+  for (const [name, { file, kind, name: bare, modRevision }] of stored) {
+    if (file === undefined || ownership.holdings.has(name)) continue
+    const before = context.seen.get(name)
+    const what = `${before?.file ?? file} no longer declares the ${describeKind(kind)} "${bare}"`
+    const fate = decideGone(name, { seen: before, others: elsewhere, alone: context.alone })
+    if (fate === "delete")
+      changes.push({ key: keyOf(kind, bare), observed: modRevision, message: `${what}: deleted` })
+    if (fate !== "left to others") continue
+    left.push(`${what}; it stays, because another host has it: ${elsewhere.having(bare).join(", ")}`)
+    if (before !== undefined && !context.settled) seen.set(name, before)
+  }
+
+  const drift = driftOf([...own.values(), ...others], ({ kind, name }) => {
+    const id = declaredName(kind, name)
+    return drifting.has(id) ? stored.get(id)?.hash : undefined
+  })
   return {
-    changes: [
-      ...puts,
-      ...deleteChanges(holdings, owned, observed),
-      ...faultChanges(faults, folder, observed),
-    ],
-    faults,
-    pipelines: [...holdings.keys()].filter(isPipeline).length,
+    publications: publications(own, { folder, hostId: context.hostId, published: observed.files }),
+    changes,
+    left,
+    faults: new Map([...own].filter(([, { faults }]) => faults.length > 0)),
+    drift: drift.get(context.hostId) ?? [],
+    seen,
+    pipelines: holdings.filter(([name]) => name.startsWith("pipeline ")).length,
   }
 }
 
-function ownedNames(observed: ObservedStore): ReadonlyMap<DeclaredName, string> {
+interface StoredName extends DeclaredContent {
+  readonly file?: string
+  readonly modRevision: Revision
+}
+
+function storedNames({ pipelines, definitions }: ObservedStore): ReadonlyMap<DeclaredName, StoredName> {
+  const stored = new Map<DeclaredName, StoredName>()
+  const add = (content: DeclaredContent, { file }: { readonly file?: string }, modRevision: Revision) =>
+    stored.set(declaredName(content.kind, content.name), {
+      ...content,
+      ...(file === undefined ? {} : { file }),
+      modRevision,
+    })
+  for (const [name, { value, modRevision }] of pipelines)
+    add({ kind: "pipeline", name, hash: value.hash }, value, modRevision)
+  for (const [name, { value, modRevision }] of definitions)
+    add({ kind: "definition", name, hash: definitionHash(value) }, value, modRevision)
+  return stored
+}
+
+/** Which file of this folder has owned a name until now: the one it was last seen in, else the one the store names. */
+function ownedNames(
+  stored: ReadonlyMap<DeclaredName, StoredName>,
+  { folder, context }: { readonly folder: FolderView; readonly context: PlanContext },
+): ReadonlyMap<DeclaredName, string> {
   const owned = new Map<DeclaredName, string>()
-  for (const [name, { value }] of observed.pipelines) {
-    if (value.file !== undefined) owned.set(declaredName("pipeline", name), value.file)
-  }
-  for (const [name, { value }] of observed.definitions) {
-    if (value.file !== undefined) owned.set(declaredName("definition", name), value.file)
+  for (const [name, { file }] of context.seen) owned.set(name, file)
+  for (const [name, { file }] of stored) {
+    if (file === undefined || owned.has(name)) continue
+    const isHere = folder.files.has(file) || folder.isUncertain(file) !== undefined
+    if (context.alone || isHere) owned.set(name, file)
   }
   return owned
 }
 
-function isPipeline(name: DeclaredName): boolean {
-  return name === declaredName("pipeline", bareName(name))
+function keyOf(kind: Declaration["kind"], name: string): string {
+  return kind === "pipeline" ? pipelineKey(name) : definitionKey(name)
 }
 
-function bareName(name: DeclaredName): string {
-  return name.slice(name.indexOf(" ") + 1)
-}
-
-function putChange(
-  { file, declaration }: Holding,
-  observed: ObservedStore,
-  clock: PlanClock,
-): readonly FileChange[] {
-  if (declaration === undefined) return []
+function putOf(
+  declaration: Declaration,
+  {
+    file,
+    observed,
+    context: { now, newId },
+  }: { readonly file: string; readonly observed: ObservedStore; readonly context: PlanContext },
+): FileChange {
+  const key = keyOf(declaration.kind, declaration.name)
   switch (declaration.kind) {
     case "pipeline": {
-      const before = observed.pipelines.get(declaration.name)
-      const same = before?.value.hash === declaration.hash && before.value.file === file
-      return same ? [] : [put(pipelineKey(declaration.name), before, pipelineRecord(declaration))]
+      const { name, pipeline, hash } = declaration
+      const before = observed.pipelines.get(name)
+      const at = { createdAt: before?.value.createdAt ?? now, updatedAt: now }
+      const value: PipelineRecord = { pipeline, hash, file, ...at }
+      const message = describePut(declaration, file, before?.value)
+      return { key, observed: before?.modRevision ?? 0, value, message }
     }
     case "definition": {
-      const before = observed.definitions.get(declaration.name)
-      const same = before !== undefined && before.value.file === file && isSame(before.value, declaration)
-      return same
-        ? []
-        : [put(definitionKey(declaration.name), before, definitionRecord(declaration.definition))]
+      const { name, definition } = declaration
+      const before = observed.definitions.get(name)
+      const at = { createdAt: before?.value.createdAt ?? now, updatedAt: now }
+      const id = before?.value.id ?? newId()
+      const value: ResourceDefinition = { id, ...definitionContent(definition), file, ...at }
+      const message = describePut(declaration, file, before?.value)
+      return { key, observed: before?.modRevision ?? 0, value, message }
     }
     default:
       return declaration satisfies never
-  }
-
-  function put<T extends PipelineRecord | ResourceDefinition>(
-    key: string,
-    before: Stored<T> | undefined,
-    record: (before: T | undefined) => T,
-  ): FileChange {
-    const message = describePut(declaration as Declaration, file, before?.value)
-    return { key, observed: before?.modRevision ?? 0, value: record(before?.value), message }
-  }
-
-  function pipelineRecord({ pipeline, hash }: Declaration & { kind: "pipeline" }) {
-    return (before: PipelineRecord | undefined): PipelineRecord => ({
-      pipeline,
-      hash,
-      file,
-      createdAt: before?.createdAt ?? clock.now,
-      updatedAt: clock.now,
-    })
-  }
-
-  function definitionRecord(source: DefinitionSource) {
-    return (before: ResourceDefinition | undefined): ResourceDefinition => ({
-      id: before?.id ?? clock.newId(),
-      ...definitionContent(source),
-      file,
-      createdAt: before?.createdAt ?? clock.now,
-      updatedAt: clock.now,
-    })
   }
 }
 
@@ -168,53 +215,4 @@ function definitionContent({ name, description, version, schema }: DefinitionSou
     ...(version === undefined ? {} : { version }),
     schema,
   }
-}
-
-function isSame(before: ResourceDefinition, { definition }: Declaration & { kind: "definition" }): boolean {
-  const { name, description, version, schema } = before
-  const kept = { name, description, version, schema } as DefinitionSource
-  return canonicalJson(definitionContent(kept)) === canonicalJson(definitionContent(definition))
-}
-
-function deleteChanges(
-  holdings: ReadonlyMap<DeclaredName, Holding>,
-  owned: ReadonlyMap<DeclaredName, string>,
-  observed: ObservedStore,
-): FileChange[] {
-  const released = [...owned].filter(([name]) => !holdings.has(name))
-  return released.flatMap(([name, file]) => {
-    const bare = bareName(name)
-    const pipeline = isPipeline(name)
-    const before = pipeline ? observed.pipelines.get(bare) : observed.definitions.get(bare)
-    if (before === undefined) return []
-    const key = pipeline ? pipelineKey(bare) : definitionKey(bare)
-    const what = describeKind(pipeline ? "pipeline" : "definition")
-    return [
-      {
-        key,
-        observed: before.modRevision,
-        message: `${file} no longer declares the ${what} "${bare}": deleted`,
-      },
-    ]
-  })
-}
-
-function faultChanges(
-  faults: ReadonlyMap<string, FileFaults>,
-  folder: FolderView,
-  observed: ObservedStore,
-): FileChange[] {
-  const puts = [...faults].flatMap(([file, value]) => {
-    const before = observed.faults.get(file)
-    if (before !== undefined && isSameJson(before.value, value)) return []
-    return [{ key: fileFaultsKey(file), observed: before?.modRevision ?? 0, value }]
-  })
-  const deletes = [...observed.faults]
-    .filter(([file]) => !faults.has(file) && folder.isUncertain(file) === undefined)
-    .map(([file, { modRevision }]) => ({ key: fileFaultsKey(file), observed: modRevision }))
-  return [...puts, ...deletes]
-}
-
-function isSameJson(a: object, b: object): boolean {
-  return canonicalJson(a as unknown as Json) === canonicalJson(b as unknown as Json)
 }

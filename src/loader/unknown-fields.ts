@@ -14,8 +14,9 @@ export function unknownFields(
     .filter((key) => !fields.includes(key))
     .map((key) => {
       const nearest = nearestName(key, fields)
+      const known = nearest === undefined ? `; expected one of ${fields.join(", ")}` : ""
       return {
-        message: `Unknown field "${key}" of ${place.of}; expected one of ${fields.join(", ")}`,
+        message: `Unknown field "${key}" of ${place.of}${known}`,
         path: `${place.path}/${escapePointer(key)}`,
         atKey: true,
         ...(nearest === undefined ? {} : { nearest }),

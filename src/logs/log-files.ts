@@ -59,8 +59,9 @@ class LogFiles implements LogStore {
     while (!options.signal.aborted) {
       growth.forget()
       const lines = await reader.next()
-      if (lines.length > 0) yield lines
-      else if (options.follow !== true || !(await growth.happens())) return
+      if (lines.length === 0 && options.follow !== true) return
+      yield lines
+      if (lines.length === 0 && !(await growth.happens())) return
     }
   }
 

@@ -12,7 +12,8 @@ export interface LogStore extends AsyncDisposable {
   append(runId: string, lines: readonly UnwrittenLogLine[]): Promise<void>
   /**
    * Lines after sequence `after` (default 0: all), in order, in batches: first what is in the file, then, with
-   * `follow`, what is appended, until `signal` aborts. No gap, no duplicate, however often it is called.
+   * `follow`, what is appended, until `signal` aborts. No gap, no duplicate, however often it is called. With `follow`, an
+   * empty batch says that all lines there are have been read.
    */
   read(
     runId: string,

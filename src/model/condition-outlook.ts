@@ -46,7 +46,7 @@ export function outlookOf(
   }
   const { tree } = compiled
   const base = { expression, ...implied, values: knownValues(source, tree, knowledge) }
-  if (!isSettled(tree, knowledge)) {
+  if (!isKnown(tree, knowledge)) {
     const truth = truthOf(tree, knowledge)
     return { ...base, ...outcomeOf(truth, tree, knowledge) }
   }
@@ -82,7 +82,7 @@ function knownValues(source: string, tree: ASTNode, knowledge: Knowledge): reado
 }
 
 /** Is all that this part reads known for good? */
-function isSettled(tree: ASTNode, knowledge: Knowledge): boolean {
+export function isKnown(tree: ASTNode, knowledge: Knowledge): boolean {
   const { reads, statusCalls } = readsOfProgram({ tree })
   const asks = statusCalls.some(({ name }) => name !== "always")
   return (!asks || knowledge.isStatusSettled) && reads.every((read) => knowledge.isSettled(read))
@@ -105,7 +105,7 @@ function truthOf(node: ASTNode, knowledge: Knowledge): boolean | undefined {
       return truth === undefined ? undefined : truthOf(truth ? yes : no, knowledge)
     }
     default:
-      return isSettled(node, knowledge) ? answerOf(node, knowledge) : undefined
+      return isKnown(node, knowledge) ? answerOf(node, knowledge) : undefined
   }
 }
 

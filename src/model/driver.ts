@@ -1,5 +1,5 @@
 import * as v from "valibot"
-import { type Json, jsonSchema } from "./json.ts"
+import { type Json, type JsonObject, jsonSchema } from "./json.ts"
 
 /**
  * What a driver says at the end of an attempt. `data` is whatever later steps need; it reaches them as
@@ -48,6 +48,15 @@ export interface DriverDescription {
   readonly type: "module" | "legacy" | "executable"
   /** The file relative to the drivers folder; `builtin` for a driver that came inside the executable. */
   readonly source: string
+}
+
+/**
+ * What a driver takes as input and gives as data, in JSON Schema of draft 7, as far as the schemas in its code can be
+ * written so. For people and editors: what counts is the driver's own check.
+ */
+export interface DriverSchemas {
+  readonly inputSchema?: JsonObject
+  readonly outputSchema?: JsonObject
 }
 
 /** The code of a driver as it is kept in the store: its text is in that many parts, in order. */

@@ -3,6 +3,9 @@ import * as v from "valibot"
 const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const part = /(\d+(?:\.\d+)?)(ms|s|m|h|d)/y
 
+/** What a duration looks like, but for its length. */
+export const durationPattern = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/
+
 /** The longest duration: what `setTimeout` and a person still understand. About 24 days. */
 export const durationMsMax = 2 ** 31 - 1
 
@@ -19,6 +22,19 @@ export function parseDuration(text: string, msMax = durationMsMax): number | und
     total += Number(match[1]) * units[match[2] as keyof typeof units]
   }
   return text !== "" && total <= msMax ? Math.round(total) : undefined
+}
+
+/** The duration somebody meant who wrote `5 minutes`, `5min` or `5`; undefined when that cannot be told. */
+export function nearestDuration(text: string): string | undefined {
+  const match =
+    /^\s*(\d+(?:\.\d+)?)\s*(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|)\s*$/i.exec(
+      text,
+    )
+  if (match === null) return undefined
+  const [, number, word = ""] = match
+  const unit = /^(?:milli|ms)/i.test(word) ? "ms" : word.slice(0, 1).toLowerCase() || "s"
+  const nearest = `${number}${unit}`
+  return nearest !== text && parseDuration(nearest) !== undefined ? nearest : undefined
 }
 
 /** A duration as people write it: `0ms`, `1.5s`, `2m 5s`, `1h 3m`. For people, not for {@link parseDuration}. */

@@ -29,16 +29,18 @@ export function faultOfCel(expression: string, error: ParseError | CelTypeError)
 }
 
 function unknownName(expression: string, name: string): Fault {
+  const message = `The expression "${expression}" uses the unknown name "${name}"`
   const nearest = nearestName(name, expressionRoots)
-  const known = expressionRoots.join(", ")
-  const message = `The expression "${expression}" uses the unknown name "${name}"; expected one of ${known}`
-  return { message: `${message}${dashHint(expression, name)}`, ...(nearest === undefined ? {} : { nearest }) }
+  if (nearest !== undefined) return { message, nearest }
+  return {
+    message: `${message}; ${dashHint(expression, name) ?? `expected one of ${expressionRoots.join(", ")}`}`,
+  }
 }
 
 /** `steps.unit-tests.status` reads `steps.unit` minus `tests.status`. */
-function dashHint(expression: string, name: string): string {
+function dashHint(expression: string, name: string): string | undefined {
   const match = new RegExp(`\\b(steps|results)\\.(\\w+(?:-\\w+)*-${name}(?:-\\w+)*)`).exec(expression)
-  return match === null ? "" : `; an id with "-" in it is written ${match[1]}["${match[2]}"]`
+  return match === null ? undefined : `an id with "-" in it is written ${match[1]}["${match[2]}"]`
 }
 
 function unknownFunction(

@@ -109,15 +109,20 @@ function write(node: ASTNode): string {
     case "==":
     case "!=":
     case "in":
-      return `(${node.args.map(compared).join(` ${node.op} `)})`
+      return `(${node.args.map((side) => paid("__onAll", side)).join(` ${node.op} `)})`
+    case "<":
+    case "<=":
+    case ">":
+    case ">=":
+      return `(${node.args.map((side) => paid("__on", side)).join(` ${node.op} `)})`
     default:
       return `(${node.args.map(write).join(` ${node.op} `)})`
   }
 }
 
-/** An operand that may be walked to its end. */
-function compared(node: ASTNode): string {
-  return node.op === "value" ? write(node) : `__onAll(__budget, ${write(node)})`
+/** Something that will be walked, with all that is in it or without. */
+function paid(by: "__on" | "__onAll", node: ASTNode): string {
+  return node.op === "value" ? write(node) : `${by}(__budget, ${write(node)})`
 }
 
 function writeCall(node: ASTNode, name: string, parameters: readonly ASTNode[]): string {
@@ -132,7 +137,7 @@ function writeCall(node: ASTNode, name: string, parameters: readonly ASTNode[]):
     case "json":
       return `__json(__budget, ${parameters.map(write).join(", ")})`
     default:
-      return `${name}(${parameters.map(write).join(", ")})`
+      return `${name}(${parameters.map((each) => paid("__on", each)).join(", ")})`
   }
 }
 
@@ -140,10 +145,10 @@ function writeMethod(node: ASTNode & { readonly op: "rcall" }): string {
   const [name, receiver, parameters] = node.args
   const macro = macroOf(node)
   if (macro !== undefined) {
-    const { variable, bodies } = macro
-    const inside = macro.repeats ? bodies.map(writeTurn) : bodies.map(write)
-    const over = macro.repeats ? `__on(__budget, ${write(receiver)})` : write(receiver)
-    return `${over}.${name}(${[variable, ...inside].join(", ")})`
+    const { variable, outside, bodies } = macro
+    const before = outside.map(write)
+    if (!macro.repeats) return `cel.bind(${[variable, ...before, ...bodies.map(write)].join(", ")})`
+    return `__on(__budget, ${before[0]}).${name}(${[variable, ...bodies.map(writeTurn)].join(", ")})`
   }
   const written = parameters.map(write)
   const [parameter = '""'] = written

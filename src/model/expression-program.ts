@@ -29,35 +29,38 @@ export type CompiledPart =
   | ExpressionProgram
   | InvalidExpression
 
-/** How many texts stay compiled: more than the steps of a busy host, and a few megabytes at the most. */
+/** How many texts stay compiled, more than the steps of a busy host; and the longest of them, so that it is bounded. */
 const compiledMax = 1_000
-const compiledTexts = new Map<string, readonly CompiledPart[]>()
+const compiledLengthMax = 10_000
 
 /** The parts of a text in order. The most recent ones stay compiled. Never throws. */
-export function compileText(text: string): readonly CompiledPart[] {
-  return remembered(text, () => parseTemplate(text).map(compilePart))
-}
+export const compileText = remembering((text): readonly CompiledPart[] =>
+  parseTemplate(text).map(compilePart),
+)
 
 /** A condition: CEL as it is, or inside one `${{ }}`. Remembered as texts are. Never throws. */
-export function compileCondition(source: string): ExpressionProgram | InvalidExpression {
-  const [part, ...more] = source.includes("${{")
-    ? compileText(source)
-    : remembered(`\${{ ${source} }}`, () => [compileExpression(source.trim(), source.search(/\S|$/))])
+export const compileCondition = remembering((source): ExpressionProgram | InvalidExpression => {
+  if (!source.includes("${{")) return compileExpression(source.trim(), source.search(/\S|$/))
+  const [part, ...more] = compileText(source.trim())
   if (part !== undefined && part.type !== "text" && more.length === 0) return part
   const message = `Expected one CEL expression, found "${source}" with text around it`
   return { type: "invalid", expression: source, fault: { message }, at: 0 }
-}
+})
 
-function remembered(key: string, compile: () => readonly CompiledPart[]): readonly CompiledPart[] {
-  const known = compiledTexts.get(key)
-  if (known !== undefined) return known
-  const parts = compile()
-  if (compiledTexts.size >= compiledMax) {
-    const oldest = compiledTexts.keys().next()
-    if (!oldest.done) compiledTexts.delete(oldest.value)
+function remembering<T>(compile: (text: string) => T): (text: string) => T {
+  const compiled = new Map<string, T>()
+  return (text) => {
+    const known = compiled.get(text)
+    if (known !== undefined) return known
+    const made = compile(text)
+    if (text.length > compiledLengthMax) return made
+    if (compiled.size >= compiledMax) {
+      const oldest = compiled.keys().next()
+      if (!oldest.done) compiled.delete(oldest.value)
+    }
+    compiled.set(text, made)
+    return made
   }
-  compiledTexts.set(key, parts)
-  return parts
 }
 
 function compilePart(part: TemplatePart): CompiledPart {
@@ -91,13 +94,12 @@ function compileExpression(expression: string, start: number): ExpressionProgram
     if (error !== undefined) throw error
     return { type: "program", expression, start, tree: program.ast, valueType: type, run: meter(program.ast) }
   } catch (thrown) {
-    if (!(thrown instanceof ParseError || thrown instanceof CelTypeError)) throw thrown
-    return {
-      type: "invalid",
-      expression,
-      fault: faultOfCel(expression, thrown),
-      at: start + (thrown.range?.start ?? 0),
-    }
+    const isCel = thrown instanceof ParseError || thrown instanceof CelTypeError
+    // Over types that depend on an empty list, the library's check may fail with an error of its own.
+    const fault = isCel
+      ? faultOfCel(expression, thrown)
+      : { message: `The expression "${expression}" cannot be evaluated: its types do not fit together` }
+    return { type: "invalid", expression, fault, at: start + (isCel ? (thrown.range?.start ?? 0) : 0) }
   }
 }
 

@@ -12,6 +12,8 @@ export interface ExpressionRead {
   readonly members: readonly (string | number)[]
   /** Is every member told, or does the rest depend on values? */
   readonly isWhole: boolean
+  /** Is it only asked whether it is there: `has(steps.test.data)`? */
+  readonly isAsked: boolean
   /** Where it begins in its expression. */
   readonly start: number
 }
@@ -21,6 +23,15 @@ export interface ReadsOf {
   readonly reads: readonly ExpressionRead[]
   /** The status functions it calls, each with where it begins in its expression. */
   readonly statusCalls: readonly { readonly name: (typeof statusFunctions)[number]; readonly start: number }[]
+  /** Each plain text that something read is compared with: `event == "create"`, `event in ["create"]`. */
+  readonly comparisons: readonly ReadComparison[]
+}
+
+export interface ReadComparison {
+  readonly read: ExpressionRead
+  readonly text: string
+  /** Where the text begins in its expression. */
+  readonly start: number
 }
 
 /** All that a condition reads, in the order it is written; nothing for one that is not CEL. */
@@ -55,13 +66,14 @@ export function readsOfProgram({ tree }: Pick<ExpressionProgram, "tree">): Reads
 function collect(tree: ASTNode): ReadsOf {
   const reads: ExpressionRead[] = []
   const statusCalls: { name: (typeof statusFunctions)[number]; start: number }[] = []
+  const comparisons: ReadComparison[] = []
   visit(tree, new Set())
-  return { reads, statusCalls }
+  return { reads, statusCalls, comparisons }
 
-  function visit(node: ASTNode, variables: ReadonlySet<string>): void {
-    const read = readAt(node)
-    if (read !== undefined && !variables.has(read.root)) {
-      reads.push(read)
+  function visit(node: ASTNode, variables: ReadonlySet<string>, isAsked = false): void {
+    const read = readAt(node, variables)
+    if (read !== undefined) {
+      reads.push({ ...read, isAsked })
       for (const index of indexesOf(node)) visit(index, variables)
       return
     }
@@ -69,24 +81,35 @@ function collect(tree: ASTNode): ReadsOf {
       const name = statusFunctions.find((each) => each === node.args[0])
       if (name !== undefined) statusCalls.push({ name, start: node.start })
     }
+    comparisons.push(...comparisonsAt(node, variables))
     const macro = node.op === "rcall" ? macroOf(node) : undefined
-    if (node.op === "rcall" && macro !== undefined) {
-      visit(node.args[1], variables)
-      const inside = new Set([...variables, macro.variable])
-      for (const body of macro.bodies) visit(body, inside)
-      return
-    }
-    for (const child of childrenOf(node)) visit(child, variables)
+    const inside = macro === undefined ? variables : new Set([...variables, macro.variable])
+    const outside = macro === undefined ? childrenOf(node) : macro.outside
+    for (const child of outside) visit(child, variables, node.op === "call" && node.args[0] === "has")
+    for (const body of macro?.bodies ?? []) visit(body, inside)
   }
 }
 
-/** The read that a chain of members is; undefined for what is no chain that begins with a root. */
-function readAt(node: ASTNode): ExpressionRead | undefined {
+function comparisonsAt(node: ASTNode, variables: ReadonlySet<string>): ReadComparison[] {
+  if (node.op !== "==" && node.op !== "!=" && node.op !== "in") return []
+  const [left, right] = node.args
+  const read = readAt(left, variables) ?? (node.op === "in" ? undefined : readAt(right, variables))
+  if (read === undefined) return []
+  const others = node.op === "in" ? (right.op === "list" ? right.args : []) : [left, right]
+  return others.flatMap((other) =>
+    other.op === "value" && typeof other.args === "string"
+      ? [{ read, text: other.args, start: other.start }]
+      : [],
+  )
+}
+
+/** The read that a chain of members is; undefined for what is no chain, or begins with no root but a variable. */
+function readAt(node: ASTNode, variables: ReadonlySet<string>): ExpressionRead | undefined {
   const chain = chainOf(node)
   const [first] = chain
   if (first?.op !== "id") return undefined
   const root = expressionRoots.find((each) => each === first.args)
-  if (root === undefined) return undefined
+  if (root === undefined || variables.has(root)) return undefined
   const members: (string | number)[] = []
   for (const link of chain.slice(1)) {
     const member = memberOf(link)
@@ -99,6 +122,7 @@ function readAt(node: ASTNode): ExpressionRead | undefined {
     root,
     members,
     isWhole: members.length === chain.length - 1,
+    isAsked: false,
     start: first.start,
   }
 }

@@ -26,7 +26,9 @@ export function childrenOf(node: ASTNode): readonly ASTNode[] {
 /** A call that names a variable of its own: `list.map(item, …)`, `cel.bind(name, value, …)`. */
 export interface ExpressionMacro {
   readonly variable: string
-  /** What stands after the variable. */
+  /** What is evaluated before there is a variable: the list, the value it is bound to. */
+  readonly outside: readonly ASTNode[]
+  /** What sees the variable. */
   readonly bodies: readonly ASTNode[]
   /** Are the bodies evaluated for each item? */
   readonly repeats: boolean
@@ -36,9 +38,12 @@ const loops: readonly string[] = ["all", "exists", "exists_one", "map", "filter"
 
 /** What a call of a macro is made of; undefined for a plain method. */
 export function macroOf(node: ASTNode & { readonly op: "rcall" }): ExpressionMacro | undefined {
-  const [name, receiver, [variable, ...bodies]] = node.args
+  const [name, receiver, [variable, ...rest]] = node.args
   const repeats = loops.includes(name)
   const binds = name === "bind" && receiver.op === "id" && receiver.args === "cel"
   if (!(repeats || binds) || variable?.op !== "id") return undefined
-  return { variable: variable.args, bodies, repeats }
+  const parts = repeats
+    ? { outside: [receiver], bodies: rest }
+    : { outside: rest.slice(0, 1), bodies: rest.slice(1) }
+  return { variable: variable.args, ...parts, repeats }
 }

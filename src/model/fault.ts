@@ -14,6 +14,8 @@ export interface Fault {
   readonly nearest?: string
   /** A warning does not keep the thing from being used. Default `error`. */
   readonly severity?: "error" | "warning"
+  /** The hosts in whose folder it is so, where another host's file of that name is without it. */
+  readonly hosts?: readonly string[]
 }
 
 /** `file:line:column: message (did you mean "x"?)`: the form editors and terminals make a link of. */
@@ -23,5 +25,6 @@ export function describeFault(fault: Fault): string {
     .join(":")
   const where = place !== "" ? `${place}: ` : fault.path ? `${fault.path}: ` : ""
   const mend = fault.nearest === undefined ? "" : ` (did you mean "${fault.nearest}"?)`
-  return `${where}${fault.message}${mend}`
+  const hosts = fault.hosts === undefined ? "" : ` (on ${fault.hosts.join(", ")})`
+  return `${where}${fault.message}${mend}${hosts}`
 }

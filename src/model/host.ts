@@ -5,9 +5,11 @@ import type { Labels } from "./labels.ts"
 /** One running Conveyor process, as it describes itself in the store for as long as its lease lives. */
 export interface HostRecord {
   readonly hostId: string
+  /** The id of its data folder. It stays from start to start, while each start is a host with an id of its own. */
+  readonly folder: string
   readonly version: string
   readonly startedAt: string
-  /** Where its API answers, such as `http://127.0.0.1:8080`; absent when it serves none. */
+  /** Where the other hosts reach its API, such as `http://10.0.0.7:8080`; absent when it serves none. */
   readonly url?: string
   /** What pipelines may ask for with `host`. */
   readonly labels: Labels

@@ -4,7 +4,7 @@ export type LogStream = (typeof logStreams)[number]
 
 /** One line of a run's log, without a line end. */
 export interface LogLine {
-  /** Counts from 1 within the run on one host, without a gap. */
+  /** Counts from 1 within the run in one data folder, without a gap. */
   readonly sequence: number
   /** When it was written, ISO 8601 with milliseconds. */
   readonly at: string
@@ -19,6 +19,15 @@ export interface LogLine {
 
 /** A line that has no sequence yet: what a writer hands in. */
 export type UnwrittenLogLine = Omit<LogLine, "sequence" | "runId">
+
+/**
+ * A place where lines of a run's log lie: the data folder of a host that wrote some. `hostId` is the host that came to the
+ * run with it; the folder may have another one by now, or none.
+ */
+export interface LogPlace {
+  readonly folder: string
+  readonly hostId: string
+}
 
 /** The longest message kept, in characters; what is over it is cut, and the line says so. */
 export const messageLengthMax = 65_536

@@ -3,7 +3,8 @@ import * as v from "valibot"
 /** The longest name, in characters; the limit of a DNS name, which older clients also keep to. */
 export const nameLengthMax = 253
 
-const namePattern = /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/
+/** What a name looks like, but for its length and for "..". */
+export const namePattern = /^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$/
 
 /** What a name may look like, for messages. */
 export const nameRule = `letters, digits, ".", "_" and "-", a letter or digit first and last, at most ${nameLengthMax} characters`

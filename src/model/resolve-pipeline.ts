@@ -124,10 +124,14 @@ function writtenNeeds(step: Pick<StepSource, "needs">, path: string): readonly N
 /** Answers each step's own id, or else the name proposed for it, numbered when that is taken. */
 function idsBeside(sources: readonly { readonly id?: string | undefined }[]) {
   const taken = new Set(sources.flatMap(({ id }) => id ?? []))
+  /** The next number to try for each name, so that many alike do not all count from the start. */
+  const numbers = new Map<string, number>()
   return ({ id: own }: { readonly id?: string | undefined }, proposed: string): string => {
     if (own !== undefined) return own
-    let id = proposed
-    for (let n = 2; taken.has(id); n++) id = `${proposed}-${n}`
+    let n = numbers.get(proposed) ?? 1
+    let id = n === 1 ? proposed : `${proposed}-${n}`
+    while (taken.has(id)) id = `${proposed}-${++n}`
+    numbers.set(proposed, n + 1)
     taken.add(id)
     return id
   }

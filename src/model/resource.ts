@@ -1,5 +1,5 @@
 import * as v from "valibot"
-import { type Json, type JsonObject, jsonObjectSchema, jsonSchema } from "./json.ts"
+import { canonicalJson, type Json, type JsonObject, jsonObjectSchema, jsonSchema } from "./json.ts"
 import { nameSchema } from "./name.ts"
 
 /** A resource as a client sends it. Fields we do not know are ignored: older clients send some. */
@@ -47,6 +47,13 @@ export type DefinitionSource = v.InferOutput<typeof definitionSourceSchema>
 
 /** Every field of a resource definition, for naming the nearest one to a misspelt field. */
 export const definitionFields = Object.keys(definitionSourceSchema.entries)
+
+/** Identity of what a resource definition says: SHA-256 in hex, whoever wrote it and when. */
+export function definitionHash(definition: DefinitionSource | ResourceDefinition): string {
+  const { name, description = null, version = null, schema } = definition
+  const canonical = canonicalJson({ name, description, version, schema })
+  return new Bun.CryptoHasher("sha256").update(canonical).digest("hex")
+}
 
 /** A resource definition as stored. `schema` is JSON Schema of draft 4, 7 or 2020-12, told by its `$schema`. */
 export interface ResourceDefinition {

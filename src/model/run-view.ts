@@ -102,6 +102,10 @@ function runMessage(run: Run, steps: readonly StepView[], standings: Standings):
   if (run.status === "running" && run.held !== undefined) {
     return `held since ${run.held.since}: ${run.held.verdict.message}; save the mended pipeline or driver, or cancel`
   }
+  if (run.concurrency?.queuedAt !== undefined) {
+    const { key, queuedAt } = run.concurrency
+    return `waiting for the concurrency key "${key}" since ${queuedAt}`
+  }
   if (live.length > 0) return ""
   return waitMessage(run, steps, standings) ?? `no host has gone on with it yet; ${explainAt(run)}`
 }

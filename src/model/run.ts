@@ -1,8 +1,10 @@
+import type { RunConcurrency } from "./concurrency.ts"
 import type { DriverResult } from "./driver.ts"
 import type { ResourceEvent } from "./event.ts"
 import type { ReadValue } from "./expression-values.ts"
 import type { JsonObject } from "./json.ts"
 import { formatLabels, type Labels } from "./labels.ts"
+import type { LogPlace } from "./log.ts"
 import type { PipelineStep } from "./pipeline.ts"
 
 /*
@@ -28,10 +30,14 @@ interface RunIdentity {
    * other from its first attempt on. The run keeps them whatever is edited later.
    */
   readonly drivers?: { readonly [driver: string]: string }
+  /** Where the lines of its log lie, in the order in which these places came to it. Only ever grows at the end. */
+  readonly logs?: readonly LogPlace[]
   /** What its drivers put off to the end of the run, in the order they asked for it. */
   readonly deferred?: readonly PipelineStep[]
   /** The run this one does again. It may be gone by now. */
   readonly rerunOf?: string
+  /** The run whose workspace it begins with, a copy of it, on a host that still has that. */
+  readonly workspaceFrom?: string
   readonly createdAt: string
   /** Someone asked for it to be cancelled; it is cancelled when no attempt runs any more and its cleanup is over. */
   readonly cancelRequestedAt?: string
@@ -39,6 +45,12 @@ interface RunIdentity {
   readonly cancel?: { readonly kill?: true; readonly cleanup?: false }
   /** The pipeline's `metadata`, `env` and `timeout` with their expressions evaluated, where they hold any. */
   readonly values?: RunValues
+  /** How often it was held and went on, with its pipeline or a driver mended. */
+  readonly mended?: number
+  /** The concurrency key it holds, or waits for; absent before it asked, and where its pipeline has none. */
+  readonly concurrency?: RunConcurrency
+  /** The run with the same concurrency key that it was cancelled for. */
+  readonly replacedBy?: string
   /** How many attempts it has started; counted only where `maxParallel` bounds them. */
   readonly starts?: number
 }
@@ -119,8 +131,13 @@ interface Attempted {
   readonly startedAt: string
 }
 
-/** The record of a step, written from its first transition on. */
-export type StepState =
+/**
+ * The record of a step, written from its first transition on. `logs` says of each attempt, the first one first, in which
+ * of the run's places its lines lie, by index; absent when all of them are in the first.
+ */
+export type StepState = { readonly logs?: readonly number[] } & StepStatusRecord
+
+type StepStatusRecord =
   | {
       readonly status: "waiting"
       readonly waitingFor: WaitingFor

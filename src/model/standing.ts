@@ -1,5 +1,5 @@
 import { usesStatus } from "./expression-reads.ts"
-import type { PipelineStep } from "./pipeline.ts"
+import type { PipelineStep, StepRole } from "./pipeline.ts"
 import { isEnded, type Run, type StepState, type StepStatus, type Verdict } from "./run.ts"
 import { graphOf } from "./step-graph.ts"
 
@@ -39,7 +39,7 @@ export type Standing =
   /** All it waits for has ended; its `if` decides, where it has one. A waiting step whose wait is over is due, too. */
   | { readonly type: "due"; readonly upstream: Upstream }
   /** It runs, by its record. `calledOff`: it has to end, for the run goes on without it. */
-  | { readonly type: "running"; readonly calledOff: boolean }
+  | { readonly type: "running"; readonly calledOff: boolean; readonly upstream: Upstream }
   /** It has been attempted, waits for another attempt, and gets none: the run goes on without it. */
   | { readonly type: "calledOff" }
   | { readonly type: "skipped"; readonly because: SkipReason; readonly couldStart: boolean }
@@ -47,13 +47,11 @@ export type Standing =
 
 /**
  * How far a run is: on its way; decided, so that no step of the way starts any more; or at its cleanup, which every host
- * knows that no step of the way can be running beside.
+ * knows that no step of the way can be running beside. `abandoned`: somebody wants nothing to be cleaned up.
  */
 export type Phase =
-  | { readonly type: "way" | "over" }
-  /** Somebody wants nothing to be cleaned up. */
-  | { readonly type: "abandoned" }
-  | { readonly type: "cleanup"; readonly verdict: Verdict["status"] }
+  | { readonly type: "way" | "abandoned" }
+  | { readonly type: "over" | "cleanup"; readonly verdict: Verdict["status"] }
 
 export interface Standings {
   /** In the order of `steps`. */
@@ -137,31 +135,40 @@ export function standingsOf(
     const state = states.get(step.id)
     if (state !== undefined && isOver(state)) return { type: "ended", status: state.status }
     if (step.role === undefined) return placeOnTheWay(step, { by, flow, state })
+    const upstream = upstreamOfCleanup(step.role)
+    if (state?.status === "running") {
+      return { type: "running", calledOff: phase.type === "abandoned", upstream: upstream ?? allWell }
+    }
     if (phase.type === "abandoned") {
-      if (state?.status === "running") return { type: "running", calledOff: true }
       return wasAttempted(state)
         ? { type: "calledOff" }
         : { type: "skipped", because: { type: "over" }, couldStart: false }
     }
-    if (state?.status === "running") return { type: "running", calledOff: false }
-    switch (step.role.type) {
-      case "ensure": {
-        if (by.length > 0) return { type: "blocked", by }
-        const { of } = step.role
-        const upstream = ensuredUpstream(graph.byId.get(of), states.get(of))
-        return upstream === undefined
-          ? { type: "skipped", because: { type: "unattempted", stepId: of }, couldStart: false }
-          : { type: "due", upstream }
-      }
-      case "finally":
-      case "deferred": {
-        if (phase.type !== "cleanup" || by.length > 0) return { type: "blocked", by }
-        const { verdict } = phase
-        return { type: "due", upstream: { success: verdict === "succeeded", failure: verdict === "failed" } }
-      }
-      default:
-        step.role satisfies never
-        throw new Error("every role has its place")
+    if (by.length > 0) return { type: "blocked", by }
+    if (step.role.type !== "ensure") {
+      return phase.type === "cleanup" && upstream !== undefined
+        ? { type: "due", upstream }
+        : { type: "blocked", by }
+    }
+    return upstream === undefined
+      ? { type: "skipped", because: { type: "unattempted", stepId: step.role.of }, couldStart: false }
+      : { type: "due", upstream }
+  }
+
+  /** What a cleanup step is told: of its own step, or of the way as a whole. Undefined for a step never attempted. */
+  function upstreamOfCleanup(role: StepRole): Upstream | undefined {
+    if (role.type === "ensure") {
+      const state = states.get(role.of)
+      const step = graph.byId.get(role.of)
+      if (step === undefined || state === undefined || !wasAttempted(state)) return undefined
+      const failure = hasFailed(step, state)
+      return { success: !failure && state.status !== "cancelled", failure }
+    }
+    if (phase.type !== "over" && phase.type !== "cleanup") return allWell
+    const tidy = !steps.some((step) => step.role?.type === "ensure" && hasFailed(step, states.get(step.id)))
+    return {
+      success: phase.verdict === "succeeded" && tidy,
+      failure: phase.verdict === "failed" || (phase.verdict === "succeeded" && !tidy),
     }
   }
 
@@ -173,7 +180,8 @@ export function standingsOf(
     const failed: SkipReason | undefined =
       handles || failing === undefined ? undefined : { type: "failing", stepId: failing }
     const stopped = failed ?? (phase.type === "way" ? undefined : { type: "over" as const })
-    if (state?.status === "running") return { type: "running", calledOff: stopped !== undefined }
+    const upstream = { success: flow.brokenBy === undefined, failure: flow.anyFailed }
+    if (state?.status === "running") return { type: "running", calledOff: stopped !== undefined, upstream }
     const couldStart = by.length === 0 && (handles || flow.brokenBy === undefined)
     if (stopped !== undefined) {
       if (wasAttempted(state)) return { type: "calledOff" }
@@ -192,9 +200,11 @@ export function standingsOf(
     if (step.if === undefined && flow.skipped) {
       return { type: "skipped", because: { type: "needs" }, couldStart: false }
     }
-    return { type: "due", upstream: { success: flow.brokenBy === undefined, failure: flow.anyFailed } }
+    return { type: "due", upstream }
   }
 }
+
+const allWell: Upstream = { success: true, failure: false }
 
 /** What a step is for those after it: its own end, over what came before. */
 function outflowOf(step: PipelineStep, standing: Standing, { flow }: { readonly flow: Flow }): Flow {
@@ -233,13 +243,6 @@ function isOver(
   return state.status !== "running" && state.status !== "waiting" && state.status !== "pending"
 }
 
-/** An ensure step is told of its own step; undefined when that was never attempted. */
-function ensuredUpstream(step: PipelineStep | undefined, state: StepState | undefined): Upstream | undefined {
-  if (step === undefined || state === undefined || !wasAttempted(state)) return undefined
-  const failure = hasFailed(step, state)
-  return { success: !failure && state.status !== "cancelled", failure }
-}
-
 function wasAttempted(state: StepState | undefined): boolean {
   return state !== undefined && state.attempt > 0
 }
@@ -258,25 +261,22 @@ export function runStandings(
   { states, failFast }: { readonly states: StepStates; readonly failFast: boolean },
 ): Standings {
   const failsFast = failFast && run.pipeline !== undefined
-  if (isEnded(run.status))
-    return standingsOf(steps, states, { failFast: failsFast, phase: { type: "abandoned" } })
   const phase = phaseOf(run)
   const standings = standingsOf(steps, states, { failFast: failsFast, phase })
-  if (run.status !== "running" || phase.type !== "over" || !standings.wayEnded || standings.allEnded) {
+  if (phase.type !== "over" || run.status !== "running" || !standings.wayEnded || standings.allEnded) {
     return standings
   }
   // The header says how the run ends, and its records that all of the way is over: it cleans up.
-  const verdict = run.stopping?.status ?? "cancelled"
-  const failed = verdict === "succeeded" && standings.failedCleanup.length > 0
-  const cleanup = { type: "cleanup", verdict: failed ? "failed" : verdict } as const
-  return standingsOf(steps, states, { failFast: failsFast, phase: cleanup })
+  return standingsOf(steps, states, { failFast: failsFast, phase: { ...phase, type: "cleanup" } })
 }
 
-function phaseOf(run: Run): Phase {
-  const isOver =
-    run.cancelRequestedAt !== undefined || (run.status === "running" && run.stopping !== undefined)
-  if (!isOver) return { type: "way" }
-  return { type: run.cancel?.cleanup === false ? "abandoned" : "over" }
+/** How far a run is by its header alone. Whether its cleanup has begun is a matter of what its host knows. */
+export function phaseOf(run: Run): Phase {
+  if (isEnded(run.status)) return { type: "abandoned" }
+  const stopping = run.status === "running" ? run.stopping : undefined
+  if (stopping === undefined && run.cancelRequestedAt === undefined) return { type: "way" }
+  if (run.cancel?.cleanup === false) return { type: "abandoned" }
+  return { type: "over", verdict: stopping?.status ?? "cancelled" }
 }
 
 /** Why a step is skipped, in words. */

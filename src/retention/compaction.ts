@@ -3,7 +3,8 @@ import type { Sweep } from "./sweep.ts"
 
 /**
  * Makes a store that does not bound its history by itself forget what is older than `historyMs`, so that what was
- * deleted takes no room any more. A watch that has fallen further behind lists anew.
+ * deleted takes no room any more, and all of it when there is no space left. A watch that has fallen further behind lists
+ * anew.
  */
 export class Compaction {
   readonly #historyMs: number
@@ -24,6 +25,8 @@ export class Compaction {
     if (newest !== undefined) await store.forgetBefore(newest.revision)
     this.#marks = this.#marks.slice(old.length)
     const { revision } = await store.list(fence.key, { limit: 1 })
+    // Without space no history is worth its room: what is left to a person is to give the room back.
+    if ((await store.refusesWrites?.()) !== undefined) await store.forgetBefore(revision)
     this.#marks.push({ revision, atMs: at.monotonicMs })
   }
 }

@@ -2,8 +2,9 @@ import { readdir, readFile, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import type { Run } from "../model/run.ts"
 import { isUuid } from "../model/uuid.ts"
-import { prefixes, storeIdKey } from "../store/keys.ts"
+import { prefixes } from "../store/keys.ts"
 import type { Store } from "../store/store.ts"
+import { storeIdOf } from "../store/store-id.ts"
 import { type Moment, pages, type RetentionLimits } from "./sweep.ts"
 
 export interface LocalFilesOptions {
@@ -86,16 +87,8 @@ async function filesIn(folder: string, type: RunFile["type"]): Promise<RunFile[]
  */
 async function isOfStore(data: string, store: Store): Promise<boolean> {
   const file = join(data, "store-id")
-  const storeId = await idOf(store)
+  const storeId = await storeIdOf(store)
   const known = await readFile(file, "utf8").catch(() => undefined)
   if (known === undefined) await Bun.write(file, `${storeId}\n`)
   return known === undefined || known.trim() === storeId
-}
-
-async function idOf(store: Store): Promise<string> {
-  const entry = await store.get(storeIdKey)
-  if (entry !== undefined) return entry.value
-  const value = Bun.randomUUIDv7()
-  await store.commit([{ key: storeIdKey, modRevision: 0 }], [{ type: "put", key: storeIdKey, value }])
-  return (await store.get(storeIdKey))?.value ?? value
 }

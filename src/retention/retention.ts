@@ -59,6 +59,8 @@ export class Retention implements AsyncDisposable {
   #timer: Timer | undefined
   #passing: Promise<Collected> | undefined
   #workedSince = 0
+  /** The last pass broke off, and that was said. */
+  #failing = false
 
   constructor(options: RetentionOptions) {
     const { store, hostId, unreferencedForMs = 600_000, historyMs = 600_000 } = options
@@ -106,11 +108,13 @@ export class Retention implements AsyncDisposable {
     const { log } = this.#options
     try {
       const collected = await this.pass()
+      this.#failing = false
       if (Object.values(collected).some((count) => count > 0))
         log.info(collected, "collected what need not be kept")
     } catch (error) {
       if (this.#stop.signal.aborted) return
-      log.error({ err: error }, "a pass of the collector broke off; the next one goes on")
+      if (!this.#failing) log.error({ err: error }, "a pass of the collector broke off; the next one goes on")
+      this.#failing = true
     }
     if (!this.#stop.signal.aborted) this.#passAfter(this.#intervalMs)
   }

@@ -21,6 +21,8 @@ export interface Facts {
   /** How many parts a driver bundle has, by hash, and how many are there. */
   readonly bundles: Map<string, number>
   readonly bundleParts: Map<string, number>
+  /** The runs that hold a concurrency key or wait for it, by the key's entry. */
+  readonly concurrency: Map<string, readonly string[]>
 }
 
 interface RunFacts {
@@ -30,6 +32,10 @@ interface RunFacts {
   readonly pipelineHash?: string
   /** Of a run without a pipeline that was planned. */
   readonly steps?: ReadonlySet<string>
+  /** What its drivers put off. */
+  readonly deferred: ReadonlySet<string>
+  /** It went on along another revision of its pipeline: it may have done steps that this one has not. */
+  readonly mended: boolean
 }
 
 /** Facts of a store of which nothing was read yet. */
@@ -45,6 +51,7 @@ export function noFacts(): Facts {
     claims: new Map(),
     bundles: new Map(),
     bundleParts: new Map(),
+    concurrency: new Map(),
   }
 }
 
@@ -60,7 +67,11 @@ const runSchema = v.object({
   resource: v.object({ type: v.string(), name: v.string(), version: versionSchema }),
   pipeline: v.optional(v.object({ name: v.string(), hash: v.string() })),
   steps: v.optional(stepsSchema),
+  deferred: v.optional(stepsSchema, []),
+  mended: v.optional(v.number(), 0),
 })
+const placeSchema = v.array(v.object({ runId: v.string() }))
+const concurrencySchema = v.object({ key: v.string(), holders: placeSchema, queue: placeSchema })
 const stepStateSchema = v.object({ status: v.picklist(stepStatuses), attempt: v.number() })
 const claimSchema = v.object({ hostId: v.string(), attempt: v.number() })
 const bundleSchema = v.object({ hash: v.string(), parts: v.pipe(v.number(), v.integer()) })
@@ -74,7 +85,14 @@ export function readRecord(entry: Entry, facts: Facts): readonly string[] {
   switch (`${room}/`) {
     case prefixes.definitions:
       return readAs(v.object({ name: v.literal(path[0] ?? "") }), entry, () => [])
-    case prefixes.fileFaults:
+    case prefixes.concurrency:
+      return readAs(concurrencySchema, entry, ({ holders, queue }) => {
+        facts.concurrency.set(
+          entry.key,
+          [...holders, ...queue].map(({ runId }) => runId),
+        )
+        return []
+      })
     case prefixes.idempotency:
       return readAs(v.object({}), entry, () => [])
     case "pipeline-revisions/":
@@ -101,8 +119,10 @@ export function readRecord(entry: Entry, facts: Facts): readonly string[] {
     case prefixes.driverBundleParts:
       count(facts.bundleParts, path[0] ?? "")
       return []
+    case prefixes.hostDrivers:
     case prefixes.hostLeases:
       return unlessLeased(entry)
+    case prefixes.hostFiles:
     case prefixes.hosts:
       return [
         ...unlessLeased(entry),
@@ -140,12 +160,14 @@ function readRunRecord(entry: Entry, facts: Facts): readonly string[] {
       facts.marked.add(key.runId)
       return []
     case "header":
-      return readAs(runSchema, entry, ({ runId, status, resource, pipeline, steps }) => {
+      return readAs(runSchema, entry, ({ runId, status, resource, pipeline, steps, deferred, mended }) => {
         facts.runs.set(key.runId, {
           ended: isEnded(status),
           resource: `${resource.type}/${resource.name}/${resource.version}`,
           ...(pipeline === undefined ? {} : { pipelineHash: pipeline.hash }),
           ...(steps === undefined ? {} : { steps: idsOf(steps) }),
+          deferred: idsOf(deferred),
+          mended: mended > 0,
         })
         return runId === key.runId ? [] : [`it is the run ${runId}`]
       })

@@ -49,6 +49,7 @@ function referenceFaults(facts: Facts): StoreFault[] {
     ...runFaults(facts),
     ...markFaults(facts),
     ...stepFaults(facts),
+    ...concurrencyFaults(facts),
   ]
 }
 
@@ -108,9 +109,25 @@ function* stepFaults(facts: Facts): Generator<StoreFault> {
       const known = knownSteps(facts, runId)
       for (const stepId of stepIds) {
         if (known === undefined) yield { key: keyOf(runId, stepId), message: "there is no such run" }
-        else if (known !== "unknown" && !known.has(stepId))
+        else if (known !== "unknown" && !known.has(stepId) && !mayHave(facts, runId, stepId))
           yield { key: keyOf(runId, stepId), message: `the pipeline of the run has no step "${stepId}"` }
       }
+    }
+  }
+}
+
+function mayHave({ runs }: Facts, runId: string, stepId: string): boolean {
+  const run = runs.get(runId)
+  return run !== undefined && (run.mended || run.deferred.has(stepId))
+}
+
+/** A run that has ended holds nothing and waits for nothing: it would keep others waiting for ever. */
+function* concurrencyFaults({ runs, concurrency }: Facts): Generator<StoreFault> {
+  for (const [key, runIds] of concurrency) {
+    for (const runId of runIds) {
+      const run = runs.get(runId)
+      if (run === undefined) yield { key, message: `there is no run ${runId}` }
+      else if (run.ended) yield { key, message: `the run ${runId} has ended` }
     }
   }
 }

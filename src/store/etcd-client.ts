@@ -27,7 +27,7 @@ type Policy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>
 
 /**
  * The client's own fault handling is a breaker that keeps a healthy etcd waiting for seconds, and retries that make a
- * commit that happened look like a conflict. This policy does nothing, and `call` below decides.
+ * commit that happened look like a conflict. This policy does nothing, and `call` decides.
  */
 const handsOff: Policy = {
   _altReturn: undefined as never,
@@ -55,25 +55,6 @@ export function connect(options: EtcdOptions): Etcd3 {
   })
 }
 
-const tries = 3
-const retryMs = 50
-
-/**
- * Runs one call on etcd. What is `repeatable` is tried again when the connection broke, and anything is that never
- * left this process. Throws `STORE_UNAVAILABLE` when etcd does not answer; an answer that says no is thrown as it is.
- */
-export async function call<T>(repeatable: "repeatable" | "once", run: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await run()
-    } catch (error) {
-      const again = attempt < tries && (wasNotSent(error) || (repeatable === "repeatable" && isLost(error)))
-      if (!again) throw asStoreError(error)
-      await Bun.sleep(retryMs * attempt)
-    }
-  }
-}
-
 /** Whether etcd answered that it does not know the lease, or not any more. */
 export function isLeaseGone(error: unknown): boolean {
   return error instanceof EtcdLeaseInvalidError || error instanceof GRPCNotFoundError
@@ -84,22 +65,55 @@ export function isCompacted(error: unknown): boolean {
   return error instanceof GRPCOutOfRangeError && error.message.includes("compacted")
 }
 
-/** The connection broke. Of a call that waited until its deadline, no more can be hoped by waiting again. */
-function isLost(error: unknown): boolean {
-  return error instanceof Error && isRecoverableError(error) && !(error instanceof GRPCDeadlineExceededError)
+/** Whether the call waited for an answer until its deadline. */
+export function isLate(error: unknown): boolean {
+  return error instanceof GRPCDeadlineExceededError
 }
 
-function wasNotSent(error: unknown): boolean {
+/** Whether the connection broke or the member cannot serve now: another try, or another member, may fare better. */
+export function isLost(error: unknown): boolean {
+  return error instanceof Error && isRecoverableError(error) && !isOutOfSpace(error)
+}
+
+/** Whether the call has not left this process, so that it cannot have happened. */
+export function wasNotSent(error: unknown): boolean {
   return (
     isLost(error) &&
     /No connection established|Channel closed before call started|ECONNREFUSED/.test(messageOf(error))
   )
 }
 
-function asStoreError(error: unknown): unknown {
+/** etcd has more data than its quota allows. It reads, deletes, compacts and renews leases, and takes nothing new. */
+export const outOfSpace =
+  "etcd is out of space and takes no writes: defragment its members, then disarm the alarm (etcdctl defrag --cluster; etcdctl alarm disarm)"
+
+function isOutOfSpace(error: Error): boolean {
+  return error.message.includes("database space exceeded")
+}
+
+/** What was asked, for the words of an error. */
+export interface Asked {
+  /** The addresses of the members. */
+  readonly places: string
+  readonly callMsMax: number
+}
+
+/** The error that callers of the store are to see. */
+export function asStoreError(error: unknown, asked: Asked): unknown {
   if (error instanceof ConveyorError || isLeaseGone(error) || isCompacted(error)) return error
   const message = messageOf(error)
   if (message.includes("request is too large"))
     return new ConveyorError("TOO_LARGE", "etcd refuses a request of that size", { cause: error })
-  return new ConveyorError("STORE_UNAVAILABLE", `etcd does not answer: ${message}`, { cause: error })
+  return new ConveyorError("STORE_UNAVAILABLE", describe(error, asked), { cause: error })
+}
+
+function describe(error: unknown, { places, callMsMax }: Asked): string {
+  if (error instanceof Error && isOutOfSpace(error)) return outOfSpace
+  if (isLate(error)) return `etcd at ${places} has not answered within ${callMsMax} ms`
+  // Of "14 UNAVAILABLE: No connection established. Last error: null. Resolution note: " the middle is what people need.
+  const reason = messageOf(error)
+    .replace(/^\d+ [A-Z_]+: /, "")
+    .replace(/ ?(Last error: null\.|Resolution note: $)/g, "")
+    .trim()
+  return `etcd at ${places} does not answer: ${reason}`
 }

@@ -1,22 +1,26 @@
-import type { Etcd3 } from "etcd3"
-import { call } from "./etcd-client.ts"
+import { call } from "./etcd-call.ts"
 import type { EtcdKeys } from "./etcd-keys.ts"
+import type { EtcdMembers } from "./etcd-members.ts"
 import { checkFormat, format } from "./format.ts"
 
 /**
  * Checks the format of the store behind a prefix, and writes it where there is none. Throws `STORE_CORRUPT` for one of
  * another format, with nothing in it touched. Hosts may do so at the same time.
  */
-export async function settleEtcdFormat(client: Etcd3, keys: EtcdKeys, place: string): Promise<void> {
+export async function settleEtcdFormat(members: EtcdMembers, keys: EtcdKeys, place: string): Promise<void> {
   const key = keys.formatKey
-  const find = async () => (await call("repeatable", () => client.kv.range({ key }))).kvs[0]
+  const find = async () =>
+    (await call(members, "repeatable", ({ kv }, limit) => kv.range({ key }, limit))).kvs[0]
   const writeFirst = () =>
-    call("repeatable", () =>
-      client.kv.txn({
-        compare: [{ key, result: "Equal", target: "Mod", mod_revision: 0 }],
-        success: [{ request_put: { key, value: Buffer.from(`${format}`) } }],
-        failure: [],
-      }),
+    call(members, "repeatable", ({ kv }, limit) =>
+      kv.txn(
+        {
+          compare: [{ key, result: "Equal", target: "Mod", mod_revision: 0 }],
+          success: [{ request_put: { key, value: Buffer.from(`${format}`) } }],
+          failure: [],
+        },
+        limit,
+      ),
     )
   let found = await find()
   if (found === undefined) {

@@ -2,10 +2,11 @@ import type { Etcd3, IWatchResponse } from "etcd3"
 import { ConveyorError } from "../errors.ts"
 import { revisionOf } from "./change.ts"
 import type { EtcdKeys, EtcdRange } from "./etcd-keys.ts"
+import type { EtcdMembers } from "./etcd-members.ts"
 import type { Change, Revision } from "./store.ts"
 
 export interface EtcdWatch {
-  readonly client: Etcd3
+  readonly members: EtcdMembers
   readonly keys: EtcdKeys
   readonly range: EtcdRange
   readonly since: Revision
@@ -16,15 +17,18 @@ const retryMsMin = 20
 const retryMsMax = 1_000
 
 /**
- * Every change of a range after a revision, whatever happens to the connection: it goes on where it was. One stream
- * for each watch, read as fast as its reader reads, so that etcd waits for a slow one and nothing piles up here.
+ * Every change of a range after a revision, whatever happens to the connection: it goes on where it was, and at another
+ * member when the store turns to that. One stream for each watch, read as fast as its reader reads, so that etcd waits
+ * for a slow one and nothing piles up here.
  */
-export async function* watchEtcd({ client, keys, range, since, signal }: EtcdWatch) {
+export async function* watchEtcd({ members, keys, range, since, signal }: EtcdWatch) {
   let position = since
   let retryMs = retryMsMin
   while (!signal.aborted) {
+    const { client, left } = members.current
+    const ended = AbortSignal.any([signal, left])
     try {
-      for await (const response of responses({ client, range, position, signal })) {
+      for await (const response of responses({ client, range, position, signal: ended })) {
         retryMs = retryMsMin
         if (response.canceled) {
           if (response.compact_revision !== "0") throw compacted(position, response.compact_revision)
@@ -40,6 +44,7 @@ export async function* watchEtcd({ client, keys, range, since, signal }: EtcdWat
     } catch (error) {
       if (error instanceof ConveyorError) throw error
       // Anything else is a connection that broke, and is made again.
+      if (!signal.aborted) members.leave(client)
     }
     await pause(retryMs, signal)
     retryMs = Math.min(retryMs * 2, retryMsMax)

@@ -1,14 +1,19 @@
 import {
+  AlarmAction,
   castGrpcError,
   type Etcd3,
   type ICompare,
   type ILeaseKeepAliveResponse,
+  type IRangeRequest,
+  type IRangeResponse,
   type IRequestOp,
 } from "etcd3"
 import { ConveyorError } from "../errors.ts"
-import { call, callMsMaxDefault, connect, type EtcdOptions, isCompacted, isLeaseGone } from "./etcd-client.ts"
+import { type CallLimit, call, callAny } from "./etcd-call.ts"
+import { type EtcdOptions, isCompacted, isLeaseGone, outOfSpace } from "./etcd-client.ts"
 import { settleEtcdFormat } from "./etcd-format.ts"
 import { type EtcdKeys, type EtcdRange, etcdKeys } from "./etcd-keys.ts"
+import { EtcdMembers } from "./etcd-members.ts"
 import { watchEtcd } from "./etcd-watch.ts"
 import { keyRange } from "./key-range.ts"
 import { checkCommit, checkKey, checkText } from "./limits.ts"
@@ -20,22 +25,22 @@ import type { Change, Entry, Guard, Lease, Listing, ListOptions, Revision, Store
  * that this version does not read.
  */
 export async function openEtcd(options: EtcdOptions): Promise<Store> {
-  const client = connect(options)
+  const members = new EtcdMembers(options)
   try {
     const place = `The store in etcd under ${options.prefix}`
-    await settleEtcdFormat(client, etcdKeys(options.prefix), place)
-    await warnOfOldVersion(client, options)
-    return new EtcdStore(client, options)
+    await settleEtcdFormat(members, etcdKeys(options.prefix), place)
+    await warnOfOldVersion(members, options)
+    return new EtcdStore(members, options)
   } catch (error) {
-    client.close()
+    members.close()
     throw error
   }
 }
 
 /** Before 3.5 a member that was killed could come back with data other than the rest has. */
-async function warnOfOldVersion(client: Etcd3, { onWarning }: EtcdOptions): Promise<void> {
+async function warnOfOldVersion(members: EtcdMembers, { onWarning }: EtcdOptions): Promise<void> {
   if (onWarning === undefined) return
-  const { version } = await call("repeatable", () => client.maintenance.status())
+  const { version } = await call(members, "repeatable", ({ maintenance }, limit) => maintenance.status(limit))
   const [major = 0, minor = 0] = version.split(".").map(Number)
   if (major < 3 || (major === 3 && minor < 5)) onWarning(`etcd ${version}: use 3.5 or newer in production`)
 }
@@ -45,21 +50,19 @@ const pageMax = 200
 const listTries = 5
 
 class EtcdStore implements Store {
-  readonly #client: Etcd3
+  readonly #members: EtcdMembers
   readonly #keys: EtcdKeys
-  readonly #callMsMax: number
   readonly #closing = new AbortController()
 
-  constructor(client: Etcd3, options: EtcdOptions) {
-    this.#client = client
+  constructor(members: EtcdMembers, options: EtcdOptions) {
+    this.#members = members
     this.#keys = etcdKeys(options.prefix)
-    this.#callMsMax = options.callMsMax ?? callMsMaxDefault
   }
 
   async get(key: string): Promise<Entry | undefined> {
     checkKey(key)
     this.#checkOpen()
-    const found = await call("repeatable", () => this.#client.kv.range({ key: this.#keys.toEtcd(key) }))
+    const found = await this.#read({ key: this.#keys.toEtcd(key) })
     const [first] = found.kvs
     return first === undefined ? undefined : this.#keys.entryOf(first)
   }
@@ -88,7 +91,9 @@ class EtcdStore implements Store {
     const compare = guards.map((guard) => this.#compareOf(guard))
     const success = writes.map((write) => this.#operationOf(write))
     try {
-      const answer = await call("once", () => this.#client.kv.txn({ compare, success, failure: [] }))
+      const answer = await call(this.#members, "once", ({ kv }, limit) =>
+        kv.txn({ compare, success, failure: [] }, limit),
+      )
       return answer.succeeded ? Number(answer.header.revision) : undefined
     } catch (error) {
       if (isLeaseGone(error)) return undefined
@@ -101,7 +106,7 @@ class EtcdStore implements Store {
     const range = keyRange(prefix, {})
     if (range === undefined) throw new Error("A range without `after` must hold keys")
     yield* watchEtcd({
-      client: this.#client,
+      members: this.#members,
       keys: this.#keys,
       range: this.#keys.toEtcdRange(range),
       since,
@@ -112,22 +117,28 @@ class EtcdStore implements Store {
   /** etcd counts whole seconds, and takes at least two by default: a lease may live longer than asked for. */
   async grant(ttlMs: number): Promise<Lease> {
     this.#checkOpen()
-    const granted = await call("repeatable", () =>
-      this.#client.leaseClient.leaseGrant({ TTL: Math.ceil(ttlMs / 1_000) }),
+    const granted = await call(this.#members, "repeatable", ({ leaseClient }, limit) =>
+      leaseClient.leaseGrant({ TTL: Math.ceil(ttlMs / 1_000) }, limit),
     )
     return { id: granted.ID, ttlMs }
   }
 
   async keepAlive(lease: Lease): Promise<boolean> {
     this.#checkOpen()
-    const answer = await call("repeatable", () => this.#keepAliveOnce(lease))
+    // Within the third of its time that is left when a renewal is due, several members can be asked.
+    const patienceMs = lease.ttlMs / 10
+    const answer = await callAny(this.#members, patienceMs, (client, limit) =>
+      keepAliveOnce(client, lease, limit),
+    )
     return Number(answer.TTL) > 0
   }
 
   async revoke(lease: Lease): Promise<void> {
     this.#checkOpen()
     try {
-      await call("repeatable", () => this.#client.leaseClient.leaseRevoke({ ID: lease.id }))
+      await call(this.#members, "repeatable", ({ leaseClient }, limit) =>
+        leaseClient.leaseRevoke({ ID: lease.id }, limit),
+      )
     } catch (error) {
       if (!isLeaseGone(error)) throw error
     }
@@ -137,15 +148,24 @@ class EtcdStore implements Store {
   async forgetBefore(revision: Revision): Promise<void> {
     this.#checkOpen()
     try {
-      await call("repeatable", () => this.#client.kv.compact({ revision }))
+      await call(this.#members, "repeatable", ({ kv }, limit) => kv.compact({ revision }, limit))
     } catch (error) {
       if (!isCompacted(error)) throw error
     }
   }
 
+  async refusesWrites(): Promise<string | undefined> {
+    this.#checkOpen()
+    const { alarms } = await call(this.#members, "repeatable", ({ maintenance }, limit) =>
+      maintenance.alarm({ action: AlarmAction.Get }, limit),
+    )
+    // The types say "Nospace" and the protocol says "NOSPACE".
+    return alarms.some(({ alarm }) => alarm.toUpperCase() === "NOSPACE") ? outOfSpace : undefined
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
-    this.#client.close()
+    this.#members.close()
   }
 
   #checkOpen(): void {
@@ -176,10 +196,14 @@ class EtcdStore implements Store {
     const { wanted, revision, reverse = false } = options
     if (range === undefined || wanted === 0) {
       const nothing = { key: this.#keys.toEtcd("."), revision, count_only: true }
-      return call("repeatable", () => this.#client.kv.range(nothing))
+      return this.#read(nothing)
     }
     const order = reverse ? ({ sort_target: "Key", sort_order: "Descend" } as const) : {}
-    return call("repeatable", () => this.#client.kv.range({ ...range, ...order, limit: wanted, revision }))
+    return this.#read({ ...range, ...order, limit: wanted, revision })
+  }
+
+  #read(request: IRangeRequest): Promise<IRangeResponse> {
+    return call(this.#members, "repeatable", ({ kv }, limit) => kv.range(request, limit))
   }
 
   #compareOf({ key, modRevision }: Guard): ICompare {
@@ -197,19 +221,23 @@ class EtcdStore implements Store {
         return write satisfies never
     }
   }
+}
 
-  /** One renewal on a stream of its own, so that an answer belongs to its question and a loss is told at once. */
-  async #keepAliveOnce(lease: Lease): Promise<ILeaseKeepAliveResponse> {
-    const stream = await this.#client.leaseClient.leaseKeepAlive({ deadline: Date.now() + this.#callMsMax })
-    try {
-      return await new Promise((resolve, reject) => {
-        stream.on("data", resolve)
-        stream.on("error", (error) => reject(castGrpcError(error)))
-        stream.on("end", () => reject(new Error("The stream ended without an answer")))
-        stream.write({ ID: lease.id })
-      })
-    } finally {
-      stream.end()
-    }
+/** One renewal on a stream of its own, so that an answer belongs to its question and a loss is told at once. */
+async function keepAliveOnce(
+  client: Etcd3,
+  lease: Lease,
+  limit: CallLimit,
+): Promise<ILeaseKeepAliveResponse> {
+  const stream = await client.leaseClient.leaseKeepAlive(limit)
+  try {
+    return await new Promise((resolve, reject) => {
+      stream.on("data", resolve)
+      stream.on("error", (error) => reject(castGrpcError(error)))
+      stream.on("end", () => reject(new Error("The stream ended without an answer")))
+      stream.write({ ID: lease.id })
+    })
+  } finally {
+    stream.end()
   }
 }

@@ -11,7 +11,7 @@ export interface FollowOptions {
   readonly onListing: (listing: Listing) => void
   /** `revision` is that of the last change. */
   readonly onChanges: (changes: readonly Change[], revision: Revision) => void
-  /** The watch broke for another reason than lost history. It is begun again where it was. */
+  /** It broke for another reason than lost history, and is begun again where it was. Told once until it goes on. */
   readonly onError: (cause: unknown) => void
 }
 
@@ -30,24 +30,31 @@ export async function follow(store: Store, options: FollowOptions): Promise<void
 async function keepFollowing(store: Store, since: Revision, options: FollowOptions): Promise<void> {
   const { list, watch, signal, onListing, onChanges, onError } = options
   let position: Revision | undefined = since
+  let failing = false
   while (!signal.aborted) {
     try {
       if (position === undefined) {
         const listing = await store.list(list)
         onListing(listing)
         position = listing.revision
+        failing = false
       }
       for await (const changes of store.watch(watch, position, signal)) {
         const last = changes.at(-1)
         if (last === undefined) continue
         position = revisionOf(last)
+        failing = false
         onChanges(changes, position)
       }
       return
     } catch (error) {
       if (signal.aborted) return
-      if (error instanceof ConveyorError && error.code === "COMPACTED") position = undefined
-      else onError(error)
+      if (error instanceof ConveyorError && error.code === "COMPACTED") {
+        position = undefined
+      } else {
+        if (!failing) onError(error)
+        failing = true
+      }
       await Bun.sleep(retryMs)
     }
   }

@@ -6,12 +6,14 @@
  *   pipeline-revisions/<hash>                Pipeline: what runs are pinned to
  *   driver-bundles/<hash>                    DriverBundle: the code of a driver that runs are pinned to
  *   driver-bundle-parts/<hash>/<n>           its text, in pieces
- *   file-faults/<file>                       FileFaults: what is wrong in a file of the pipelines folder
  *   resources/<type>/<name>                  Resource: the newest version
  *   resource-versions/<type>/<name>/<n>      Resource: each earlier version, and the last one of a deleted resource
  *   idempotency/<hash>                       IdempotencyRecord: the first answer to a client's own key
+ *   concurrency/<hash>                       ConcurrencyRecord: who holds a concurrency key, and who waits for it
  *   hosts/<hostId>                           HostRecord, leased
+ *   host-drivers/<hostId>/<hash>             DriverSchemas, leased: what a driver of that host takes and gives
  *   host-leases/<hostId>                     "", leased, put once for each lease: guards what is written under it
+ *   host-files/<hostId>/<file>               HostFile, leased: what a file of that host's pipelines folder says
  *   retention/collector                      the id of the host that collects what need not be kept, leased
  *   retention/store                          the id of this store: data folders remember whose runs their files are of
  *   runs/header/<runId>                      Run
@@ -30,12 +32,14 @@ export const prefixes = {
   pipelineRevisions: "pipeline-revisions/",
   driverBundles: "driver-bundles/",
   driverBundleParts: "driver-bundle-parts/",
-  fileFaults: "file-faults/",
   resources: "resources/",
   resourceVersions: "resource-versions/",
   idempotency: "idempotency/",
+  concurrency: "concurrency/",
   hosts: "hosts/",
+  hostDrivers: "host-drivers/",
   hostLeases: "host-leases/",
+  hostFiles: "host-files/",
   runs: "runs/",
   runHeaders: "runs/header/",
   activeRuns: "runs/active/",
@@ -48,8 +52,6 @@ export const pipelineRevisionKey = (hash: string) => `pipeline-revisions/${hash}
 export const driverBundleKey = (hash: string) => `driver-bundles/${hash}`
 export const driverBundlePartKey = (hash: string, part: number) =>
   `driver-bundle-parts/${hash}/${String(part).padStart(6, "0")}`
-/** `file` is relative to the pipelines folder and may hold "/". */
-export const fileFaultsKey = (file: string) => `file-faults/${file}`
 export const resourcesPrefix = (type: string) => `resources/${type}/`
 export const resourceKey = (type: string, name: string) => `resources/${type}/${name}`
 export const resourceVersionsPrefix = (type: string, name: string) => `resource-versions/${type}/${name}/`
@@ -58,9 +60,15 @@ export const resourceVersionKey = (type: string, name: string, version: number) 
   `resource-versions/${type}/${name}/${String(version).padStart(10, "0")}`
 /** `hash` is of what the client's key is for and of the key itself, which may hold "/". */
 export const idempotencyKey = (hash: string) => `idempotency/${hash}`
+/** `key` is what a pipeline's expression gave, any text. */
+export const concurrencyKey = (key: string) =>
+  `concurrency/${new Bun.CryptoHasher("sha256").update(key).digest("hex")}`
 export const collectorKey = "retention/collector"
 export const storeIdKey = "retention/store"
 export const hostLeaseKey = (hostId: string) => `host-leases/${hostId}`
+export const hostDriverKey = (hostId: string, hash: string) => `host-drivers/${hostId}/${hash}`
+/** `file` is relative to the pipelines folder and may hold "/". */
+export const hostFileKey = (hostId: string, file: string) => `host-files/${hostId}/${file}`
 export const hostKey = (hostId: string) => `hosts/${hostId}`
 export const runKey = (runId: string) => `runs/header/${runId}`
 export const activeRunKey = (runId: string) => `runs/active/${runId}`

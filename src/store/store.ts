@@ -40,6 +40,12 @@ export interface Store extends AsyncDisposable {
    */
   forgetBefore?(revision: Revision): Promise<void>
 
+  /**
+   * Why it takes nothing new at the moment although it answers, in a sentence for people; undefined when it does. Only
+   * a store has it that can tell without being written to.
+   */
+  refusesWrites?(): Promise<string | undefined>
+
   /** A lease that ends `ttlMs` after the last time it was kept alive; its entries go with it, each seen by watches. */
   grant(ttlMs: number): Promise<Lease>
   /** Renews for another `ttlMs`. False when the lease has ended: then it never comes back. */

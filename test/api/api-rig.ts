@@ -1,6 +1,7 @@
 import { type ApiOptions, serveApi } from "../../src/api/api.ts"
 import { openLogStore } from "../../src/logs/log-files.ts"
 import type { LogStore } from "../../src/logs/log-store.ts"
+import type { DriverResult } from "../../src/model/driver.ts"
 import type { Json } from "../../src/model/json.ts"
 import type { Run, StepState, Verdict } from "../../src/model/run.ts"
 import { activeRunKey, runKey, stepKey } from "../../src/store/keys.ts"
@@ -31,11 +32,7 @@ export interface ApiRig extends AsyncDisposable {
   readRun(runId: string): Promise<Run>
   startRun(runId: string): Promise<void>
   /** Ends one step as the engine does. */
-  endStep(
-    runId: string,
-    stepId: string,
-    result: { readonly success: boolean; readonly message: string },
-  ): Promise<void>
+  endStep(runId: string, stepId: string, result: DriverResult): Promise<void>
   endRun(runId: string, verdict?: Verdict): Promise<void>
 }
 
@@ -50,6 +47,7 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
     host: "127.0.0.1",
     port: 0,
     hostId: "host-1",
+    folder: "folder-1",
     version: "1.2.3",
     env: {},
     leaseTtlMs: 10_000,

@@ -19,6 +19,7 @@ await withRelease(rig, {
 
 const host: HostRecord = {
   hostId: "host-1",
+  folder: "folder-1",
   version: "1",
   startedAt: at,
   labels: {},
@@ -68,7 +69,7 @@ describe("GET /runs/:id/explain", () => {
       expression: 'env.STAGE == "prod" && steps.clone.data.ok',
       implied: true,
       values: [
-        { expression: "env.STAGE", value: "test" },
+        { expression: "env.STAGE", value: "(set)" },
         { expression: "steps.clone.data.ok", open: true },
       ],
       outcome: "false",

@@ -1,5 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test"
-import { fileFaultsKey, pipelineKey, pipelineRevisionKey } from "../../src/store/keys.ts"
+import * as v from "valibot"
+import { hostShape, pipelineShape } from "../../src/api/shapes.ts"
+import { hostFileKey, hostKey, pipelineKey, pipelineRevisionKey } from "../../src/store/keys.ts"
 import { apiRig, releasePipeline, withRelease } from "./api-rig.ts"
 
 const rig = await apiRig()
@@ -75,6 +77,50 @@ describe("pipelines", () => {
     expect((await rig.send("GET", "/pipelines/bad")).status).toBe(404)
   })
 
+  test("what is wrong with expressions is told beside what the schema says, and refuses an update, too", async () => {
+    const bad = {
+      name: "bad",
+      resource: "app",
+      timeout: "2 hours",
+      steps: [
+        { id: "build", driver: "shell", if: "evnt == 'create'" },
+        { driver: "shell", needs: [], with: { a: [`\${{ steps.build.status }}`] } },
+      ],
+    }
+    const faults = [
+      { path: "/timeout", nearest: "2h" },
+      { path: "/steps/0/if", nearest: "event" },
+      { path: "/steps/1/with/a/0", message: expect.stringContaining("write needs: [build]") },
+    ]
+    const posted = await rig.send("POST", "/pipelines", bad)
+    expect(posted).toMatchObject({ status: 422, body: { faults } })
+    expect(Object.keys(posted.body.faults[2])).toEqual(["message", "path"])
+    expect(await rig.send("PUT", "/pipelines/release", { ...bad, name: "release" })).toMatchObject({
+      status: 422,
+      body: { faults },
+    })
+  })
+
+  test("a warning keeps nothing from being written", async () => {
+    const steps = [{ driver: "shell", with: { run: `\${{ metadata.none }}` } }]
+    const { status } = await rig.send("POST", "/pipelines", { name: "warned", resource: "app", steps })
+    expect(status).toBe(201)
+  })
+
+  test("nesting without end is refused, not walked", async () => {
+    const deep = "[".repeat(100_000) + "]".repeat(100_000)
+    for (const [field, path] of [
+      ["with", "/steps/0/with"],
+      ["env", "/steps/0/env/a"],
+      ["ensure", "/steps/0/ensure/driver"],
+    ]) {
+      const body = `{"name":"deep","resource":"app","steps":[{"driver":"shell","${field}":{"a":${deep}}}]}`
+      const answer = await fetch(`${rig.url}/pipelines`, { method: "POST", body })
+      expect(answer.status).toBe(422)
+      expect(await answer.json()).toMatchObject({ faults: [{ path }] })
+    }
+  })
+
   test("an update makes a new revision, and the same content writes nothing", async () => {
     const source = { ...releasePipeline, name: "changing" }
     const { body: first } = await rig.send("POST", "/pipelines", source)
@@ -125,7 +171,13 @@ describe("pipelines of files", () => {
       expect(refused).toMatchObject({ status: 409, body: { error: expect.stringContaining("ci.yaml") } })
     }
     expect((await rig.send("GET", "/pipelines/filed")).body.faults).toBeUndefined()
-    await rig.put(fileFaultsKey("ci.yaml"), { file: "ci.yaml", names: ["filed", "unborn"], faults })
+    await rig.put(hostFileKey("host-1", "ci.yaml"), {
+      hostId: "host-1",
+      file: "ci.yaml",
+      declares: [],
+      names: ["filed", "unborn"],
+      faults,
+    })
     expect((await rig.send("GET", "/pipelines/filed")).body).toMatchObject({ file: "ci.yaml", faults })
     const { body: list } = await rig.send("GET", "/pipelines")
     expect(list.find((each: { name: string }) => each.name === "filed").faults).toEqual(faults)
@@ -136,5 +188,55 @@ describe("pipelines of files", () => {
     expect(missing).toMatchObject({ status: 404, body: { faults } })
     expect(missing.body.detail).toContain("ci.yaml")
     expect(missing.body.error).toContain("ci.yaml:3:5: Expected a name")
+  })
+
+  test("say on which hosts their file has a fault, where not all of them have it", async () => {
+    await rig.put(hostFileKey("host-2", "ci.yaml"), {
+      hostId: "host-2",
+      file: "ci.yaml",
+      declares: [{ kind: "pipeline", name: "filed", hash: "other" }],
+      names: ["filed"],
+      faults: [],
+    })
+    const { body } = await rig.send("GET", "/pipelines/filed")
+    expect(body.faults).toEqual([{ ...faults[0], hosts: ["host-1"] }])
+    const missing = await rig.send("GET", "/pipelines/unborn")
+    expect(missing.body.faults).toEqual(faults)
+  })
+
+  test("say which hosts have other content, and GET /hosts says it by host", async () => {
+    const file = { file: "ci.yaml", names: ["filed"], faults: [] }
+    const declares = (hash: string) => [{ kind: "pipeline", name: "filed", hash }]
+    const { body: pipeline } = await rig.send("GET", "/pipelines/filed")
+    for (const [hostId, hash] of [
+      ["host-1", pipeline.hash],
+      ["host-2", "other"],
+    ]) {
+      await rig.put(hostFileKey(hostId, "ci.yaml"), { ...file, hostId, declares: declares(hash) })
+      await rig.put(hostKey(hostId), { hostId })
+    }
+    const drift = [{ hostId: "host-2", file: "ci.yaml", hash: "other" }]
+    expect((await rig.send("GET", "/pipelines/filed")).body).toMatchObject({ hash: pipeline.hash, drift })
+    const { body: list } = await rig.send("GET", "/pipelines")
+    expect(list.find((each: { name: string }) => each.name === "filed").drift).toEqual(drift)
+    const { body: hosts } = await rig.send("GET", "/hosts")
+    expect(hosts).toEqual([
+      { hostId: "host-1", drift: [] },
+      {
+        hostId: "host-2",
+        drift: [
+          {
+            kind: "pipeline",
+            name: "filed",
+            file: "ci.yaml",
+            here: "other",
+            store: pipeline.hash,
+            heldBy: ["host-1"],
+          },
+        ],
+      },
+    ])
+    expect(v.parse(v.array(pipelineShape), list)).toEqual(list)
+    expect(v.parse(hostShape.entries.drift, hosts[1].drift)).toEqual(hosts[1].drift)
   })
 })

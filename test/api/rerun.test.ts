@@ -202,4 +202,39 @@ describe("a rerun that is decided on what then changes", () => {
       return rig.send("POST", `/runs/${other.runId}/rerun`)
     }
   })
+
+  test("of what failed begins behind what succeeded, and keeps its results", async () => {
+    const { runId } = await endedRun()
+    const [first] = (await rig.send("GET", `/runs/${runId}`)).body.steps
+    await rig.endStep(runId, first.id, { success: true, message: "done", data: { n: 1 } })
+    const { body } = await rig.send("POST", `/runs/${runId}/rerun`, { failed: true })
+    expect(await rig.readRun(body.runid)).toMatchObject({ rerunOf: runId, workspaceFrom: runId })
+    expect((await rig.send("GET", `/runs/${body.runid}`)).body.steps[0]).toMatchObject({
+      id: first.id,
+      status: "succeeded",
+      keptFrom: runId,
+      result: { message: "done", data: { n: 1 } },
+    })
+  })
+
+  test("from a step that is not there names the nearest one", async () => {
+    const { runId } = await endedRun()
+    const [first] = (await rig.send("GET", `/runs/${runId}`)).body.steps
+    const { status, body } = await rig.send("POST", `/runs/${runId}/rerun`, { from: `${first.id}x` })
+    expect([status, body.faults[0].nearest]).toEqual([422, first.id])
+  })
+
+  test("of what failed is refused when nothing has", async () => {
+    const { runId, pipeline } = await endedRun()
+    const { body } = await rig.send("POST", `/runs/${runId}/rerun`)
+    await rig.endRun(body.runid, { status: "succeeded", message: "" })
+    const { status } = await rig.send("POST", `/runs/${body.runid}/rerun`, { failed: true })
+    expect([status, pipeline]).toEqual([409, pipeline])
+  })
+
+  test("of both a step and what failed is refused", async () => {
+    const { runId } = await endedRun()
+    const { status, body } = await rig.send("POST", `/runs/${runId}/rerun`, { failed: true, from: "clone" })
+    expect([status, body.faults[0].path]).toEqual([422, "/failed"])
+  })
 })

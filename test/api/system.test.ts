@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test"
 import * as v from "valibot"
 import { explanationShape } from "../../src/api/explanation-shape.ts"
 import * as shapes from "../../src/api/shapes.ts"
-import { hostKey } from "../../src/store/keys.ts"
+import { hostDriverKey, hostKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import { until } from "../rig/until.ts"
 import { apiRig, withRelease } from "./api-rig.ts"
@@ -40,6 +40,7 @@ test("hosts and their drivers are listed, each driver once for each content", as
   const unborn = { message: "No default export", file: "new.ts" }
   await rig.put(hostKey("host-1"), {
     hostId: "host-1",
+    folder: "f1",
     version: "1",
     startedAt,
     drivers: [driver("git", "a"), driver("shell", "s")],
@@ -49,6 +50,7 @@ test("hosts and their drivers are listed, each driver once for each content", as
   })
   await rig.put(hostKey("host-2"), {
     hostId: "host-2",
+    folder: "f2",
     version: "1",
     startedAt,
     drivers: [driver("git", "b"), driver("shell", "s")],
@@ -68,6 +70,36 @@ test("hosts and their drivers are listed, each driver once for each content", as
   const page = await rig.send("GET", "/drivers?limit=3")
   const next = /^<(.*)>/.exec(page.headers.get("link") ?? "")?.[1] as string
   expect((await rig.send("GET", next)).body).toEqual(drivers.slice(3))
+})
+
+test("one driver is shown with what each content of it takes and gives", async () => {
+  await using own = await apiRig()
+  for (const [hostId, hash] of [
+    ["host-1", "a"],
+    ["host-2", "b"],
+  ] as const) {
+    await own.put(hostKey(hostId), {
+      hostId,
+      version: "1",
+      startedAt,
+      drivers: [driver("git", hash), driver("shell", "s")],
+      labels: {},
+      load: { attempts: 0, attemptsMax: 64 },
+      driverFaults: [],
+    })
+  }
+  const schemas = { inputSchema: { type: "object" }, outputSchema: { type: "string" } }
+  await own.put(hostDriverKey("host-1", "a"), schemas)
+  const { body } = await own.send("GET", "/drivers/git")
+  expect(body).toEqual([
+    { ...driver("git", "a"), hosts: ["host-1"], faults: [], ...schemas },
+    { ...driver("git", "b"), hosts: ["host-2"], faults: [] },
+  ])
+  const missing = await own.send("GET", "/drivers/gti")
+  expect([missing.status, missing.body.detail]).toEqual([
+    404,
+    'There is no driver "gti" (did you mean "git"?)',
+  ])
 })
 
 test("metrics count what runs and steps come to", async () => {
@@ -105,9 +137,11 @@ describe("the API's own description", () => {
     expect([status, body.openapi]).toEqual([200, "3.1.0"])
     expect(Object.keys(body.paths).sort()).toEqual([
       "/drivers",
+      "/drivers/{name}",
       "/health",
       "/hosts",
       "/logs",
+      "/logs/local/{runid}",
       "/logs/pipeline/{runid}",
       "/logs/streams/{driver}/{runid}",
       "/metrics",
@@ -161,8 +195,10 @@ test("every answer has the shape that is described, and nothing beside it", asyn
   await own.endStep(created.runid, "clone", { success: true, message: "cloned" })
   await own.endRun(created.runid)
   await own.send("POST", "/logs", { runid: created.runid, message: "hello" })
+  await own.put(hostDriverKey("h", "a"), { inputSchema: { type: "object" }, outputSchema: {} })
   await own.put(hostKey("h"), {
     hostId: "h",
+    folder: "f",
     version: "1",
     startedAt,
     url: own.url,
@@ -188,6 +224,7 @@ test("every answer has the shape that is described, and nothing beside it", asyn
     [`/runs/${rerun.runid}/explain`, explanationShape],
     ["/logs", v.array(shapes.logLineShape)],
     ["/drivers", v.array(shapes.driverShape)],
+    ["/drivers/git", v.array(shapes.describedDriverShape)],
     ["/hosts", v.array(shapes.hostShape)],
     ["/health", shapes.healthShape],
   ] as const) {

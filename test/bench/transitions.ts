@@ -8,6 +8,7 @@ import type { Resource } from "../../src/model/resource.ts"
 import { isEnded, type Run } from "../../src/model/run.ts"
 import { activeRunKey, hostLeaseKey, resourceKey, resourceVersionKey, runKey } from "../../src/store/keys.ts"
 import type { Guard, Lease, Write } from "../../src/store/store.ts"
+import { noKeys } from "../rig/no-keys.ts"
 import { noopPipeline } from "./workload.ts"
 
 /** One guarded commit of a run. The guards' revisions are made up; which keys they are on is not. */
@@ -42,8 +43,10 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
         env: {},
         caughtUp: true,
         local,
+        left: new Map(),
         host: {
           hostId,
+          folder: hostId,
           slots: 64,
           fits: true,
           othersFit: false,
@@ -51,14 +54,16 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
           servedAs: () => [],
           hashOf: () => hash,
           elsewhere: () => false,
+          couldStart: () => false,
           listening: () => [],
         },
+        concurrencyOf: () => undefined,
         dueMs: () => 0,
       },
       { wallMs: Date.now(), monotonicMs: performance.now() },
     )
-    const { guards, writes, taken } = commitOf(observed, planned.transitions, { lease, fence })
-    takeIn(observed, taken, ++revision)
+    const { guards, writes, taken } = commitOf(observed, planned.transitions, { lease, fence }, noKeys)
+    takeIn(observed, taken, { revision: ++revision, keys: noKeys })
     transitions.push({ guards, writes })
     for (const transition of taken) {
       if (transition.type === "settle") local.delete(transition.stepId)

@@ -55,3 +55,39 @@ test("a step's lines are told once each, in order, and before its end, also wher
   expect(run.runId).toBe("r1")
   expect(told).toEqual([...lines.map(({ sequence }) => String(sequence)), "build failed"])
 })
+
+test("lines of two places are told once each, and that lines are missing is told once", async () => {
+  const told: string[] = []
+  const line = (place: number, sequence: number) => ({
+    sequence,
+    ...(place === 0 ? {} : { place }),
+    stream: "stdout",
+    message: `${place}:${sequence}`,
+  })
+  const lines = [line(0, 1), line(1, 1), line(0, 2), line(1, 2)]
+  const notice = { sequence: 0, stream: "notice", message: "gone" }
+  const stepTold = Promise.withResolvers<void>()
+  await using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    routes: {
+      "/runs/:id/events": () => events(["step", ended], ["end", {}]),
+      "/logs/pipeline/:id": async () => {
+        await stepTold.promise
+        const sent = [...lines, notice, notice, line(1, 3)]
+        return events(...sent.map((each): [string, object] => ["message", each]), ["end", {}])
+      },
+      "/logs": () => Response.json(lines),
+      "/runs/:id": () => Response.json({ runId: "r1", steps: [ended] }),
+    },
+  })
+  const output: RunOutput = {
+    started() {},
+    log: ({ message }) => void told.push(message),
+    step: () => stepTold.resolve(),
+    ended() {},
+  }
+  const { signal } = new AbortController()
+  await followRun(createClient(server.url.href), { runId: "r1", output, signal })
+  expect(told).toEqual(["0:1", "1:1", "0:2", "1:2", "gone", "1:3"])
+})

@@ -52,6 +52,11 @@ describe("the text of a run", () => {
     expect(text).toBe("▶ build shell\n  build | hello\n✓ build 1.5s\n")
   })
 
+  test("marks a notice, which is no line of a step", () => {
+    const notice = { ...line, sequence: 0, stream: "notice", message: "Host b has been gone" }
+    expect(written((output) => output.log(notice))).toMatch(/^! .*Host b has been gone\n$/)
+  })
+
   test("says why a step was cancelled", () => {
     const view: StepView = { ...failed, status: "cancelled", message: "the run is stopping" }
     expect(written((output) => output.step(view))).toBe("✗ build 20ms: the run is stopping\n")

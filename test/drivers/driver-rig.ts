@@ -12,6 +12,7 @@ import { until } from "../rig/until.ts"
 export interface StartedAttempt {
   readonly result: Promise<AttemptResult>
   readonly lines: UnwrittenLogLine[]
+  readonly runId: string
   readonly workspace: string
   readonly token: string
   /** Without `graceMs` it has the grace period it was started with. */
@@ -61,10 +62,13 @@ export async function openDrivers(files: Readonly<Record<string, string>> = {}):
     const abort = new AbortController()
     const id = ++attempts
     const workspace = overrides.workspace ?? join(temp.path, "workspaces", String(id))
-    const token = `run-${Bun.randomUUIDv7()}/step/${id}`
+    // Of its own: by it an attempt's processes are found, and other tests run on this machine.
+    const runId = `run-${Bun.randomUUIDv7()}`
+    const token = `${runId}/step/${id}`
     const result = host.run({
       driver: { name: driver, hash: overrides.driver?.hash ?? hashOf(driver) },
       ...shopAttempt,
+      runId,
       token,
       log: async (batch) => {
         for (const line of batch) lines.push(line)
@@ -77,6 +81,7 @@ export async function openDrivers(files: Readonly<Record<string, string>> = {}):
     return {
       result,
       lines,
+      runId,
       workspace,
       token,
       abort: (message = "took too long", graceMs) =>

@@ -25,7 +25,7 @@ export default defineDriver({
     metadata: { m: true },
     env: { E: "1" },
     results: { before: { success: true, message: "ok", data: [1] } },
-    run: { id: "run-1", pipeline: "release", createdAt: "2026-01-01T00:00:00.000Z" },
+    run: { id: attempt.runId, pipeline: "release", createdAt: "2026-01-01T00:00:00.000Z" },
     step: { id: "step", driver: "d" },
     attempt: 2,
     token: attempt.token,
@@ -60,7 +60,11 @@ ${exports}`,
     updatedAt: "2026-01-01T00:00:00.000Z",
   }
   const attempt = drivers.attempt("old", { resource })
-  expect(await attempt.result).toEqual({ success: true, message: "run-1", data: { name: "shop", shared: 1 } })
+  expect(await attempt.result).toEqual({
+    success: true,
+    message: attempt.runId,
+    data: { name: "shop", shared: 1 },
+  })
   expect(attempt.messages("log")).toEqual(["plain create", "info", "warn", "error", "labelled"])
 })
 

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { readdirSync } from "node:fs"
 import { endOrphans } from "../../src/drivers/end-processes.ts"
-import { childEnvironment } from "../../src/drivers/process-marks.ts"
+import { childEnvironment, findProcesses } from "../../src/drivers/process-marks.ts"
 import { until } from "../rig/until.ts"
 import { isAlive, openDrivers, type StartedAttempt } from "./driver-rig.ts"
 
@@ -72,15 +72,25 @@ test("a process that ends at SIGTERM gets to say its last words", async () => {
 
 test("what outlived a killed host is ended by its data folder", async () => {
   await using drivers = await openDrivers()
-  const start = (data: string): Bun.Subprocess =>
-    Bun.spawn(["sleep", "600"], { env: childEnvironment({ token: "t", data }), detached: true })
-  const orphan = start(drivers.data)
-  const other = start(`${drivers.data}-other`)
+  const start = async (data: string) => {
+    const child = Bun.spawn(["sleep", "600"], {
+      env: childEnvironment({ token: "t", data }),
+      stdio: ["ignore", "ignore", "ignore"],
+      detached: true,
+    })
+    // A process that has only just been started may not have its environment yet.
+    await until("it carries its mark", () => findProcesses({ type: "data", data }).includes(child.pid))
+    const end = async () => {
+      child.kill("SIGKILL")
+      await child.exited
+    }
+    return { pid: child.pid, [Symbol.asyncDispose]: end }
+  }
+  await using orphan = await start(drivers.data)
+  await using other = await start(`${drivers.data}-other`)
   await endOrphans(drivers.data, { graceMs: 1_000 })
   expect(await isAlive(orphan.pid)).toBe(false)
   expect(await isAlive(other.pid)).toBe(true)
-  other.kill("SIGKILL")
-  await other.exited
 })
 
 test("ctx.exec answers exit code and output, and logs each line on its stream", async () => {

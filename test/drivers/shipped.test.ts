@@ -95,6 +95,12 @@ test("an input that does not validate fails the attempt with the path of each fa
   expect(message).toMatch(/^The step's input does not validate: with\.run: .*; with\.cwd: /)
 })
 
+test.each(["archive", "git", "http", "shell"])("%s refuses an input it does not have", async (driver) => {
+  const { success, message } = await drivers.run(driver, { hearders: {} })
+  expect(success).toBe(false)
+  expect(message).toBe("The step's input does not validate: with.hearders: There is no such input")
+})
+
 test.each(["main", "topic", "v1", "commit"])("git clones %s, with and without depth", async (name) => {
   await using source = await repository()
   const ref = name === "commit" ? (source.commits[0] ?? "") : name

@@ -6,6 +6,7 @@ import type { Run, StepState } from "../../src/model/run.ts"
 import { hostLeaseKey, runKey, stepKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import { holdLease, pipelineOf, startEngine, stepIn, submit } from "../rig/belt.ts"
+import { noKeys } from "../rig/no-keys.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 
 describe("a transition that was planned before the run ended", () => {
@@ -31,7 +32,7 @@ describe("a transition that was planned before the run ended", () => {
     const ended: Run = { ...(run.header as Run), status: "cancelled", message: "", finishedAt: at }
     await store.commit([], [{ type: "put", key: runKey(runId), value: JSON.stringify(ended) }])
 
-    const { guards, writes } = commitOf(run, [transition], await holdLease(store, "h"))
+    const { guards, writes } = commitOf(run, [transition], await holdLease(store, "h"), noKeys)
     expect(await store.commit(guards, writes)).toBeUndefined()
     expect(await store.get(stepKey(runId, "build"))).toBeUndefined()
   })
@@ -74,11 +75,11 @@ describe("a host whose lease has ended", () => {
     // It came back since, under another lease: what was decided under the first one is void all the same.
     const held = await holdLease(store, "paused")
     const before = (await store.list("")).revision
-    const late = commitOf(run, [transition], paused)
+    const late = commitOf(run, [transition], paused, noKeys)
     expect(await store.commit(late.guards, late.writes)).toBeUndefined()
     expect((await store.list("")).revision).toBe(before)
 
-    const { guards, writes } = commitOf(run, [transition], held)
+    const { guards, writes } = commitOf(run, [transition], held, noKeys)
     expect(await store.commit(guards, writes)).toBe(before + 1)
   })
 

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test"
 import { type AttemptOrder, LocalAttempts, resultBytesMax } from "../../src/engine/attempts.ts"
+import { Workspaces } from "../../src/engine/workspaces.ts"
 import type { PipelineStep } from "../../src/model/pipeline.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { shop } from "../rig/shop.ts"
@@ -30,7 +31,7 @@ const order: AttemptOrder = {
 function attemptsOn(drivers: ScriptedDrivers): LocalAttempts {
   return new LocalAttempts({
     drivers,
-    workspaceOf: () => "/nowhere",
+    workspaces: new Workspaces("/nowhere"),
     log: async () => {},
     graceMs: 10,
     fencedGraceMs: 10,

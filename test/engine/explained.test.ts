@@ -125,7 +125,7 @@ const run: fc.Arbitrary<Run> = fc
   )
   .map(([header, drivers, cancel]) => ({ ...header, ...(drivers && { drivers }), ...cancel }) as Run)
 
-const host: fc.Arbitrary<Omit<HostRecord, "hostId">> = fc.record({
+const host: fc.Arbitrary<Omit<HostRecord, "hostId" | "folder">> = fc.record({
   version: fc.constant("1"),
   startedAt: fc.constant(at),
   labels: fc.constantFrom({}, { gpu: "yes" }),
@@ -161,7 +161,13 @@ const world: fc.Arbitrary<World> = fc
         return state === undefined ? [] : [[id, state] as const]
       }),
     )
-    const named = hosts.map((record, index): HostRecord => ({ ...record, hostId: `host-${index}` }))
+    const named = hosts.map(
+      (record, index): HostRecord => ({
+        ...record,
+        hostId: `host-${index}`,
+        folder: `folder-${index}`,
+      }),
+    )
     const claims = new Map(
       [...known].flatMap(([id, state]) =>
         held && state.status === "running" && named.some(({ hostId }) => hostId === state.hostId)
@@ -197,6 +203,7 @@ function planned({ pipeline, run, states, claims, hosts }: World, here: HostReco
     drivers.some(is)
   const view: HostView = {
     hostId: here.hostId,
+    folder: here.folder,
     slots: here.load.attemptsMax - here.load.attempts,
     hashOf: (name) => here.drivers.find((driver) => driver.name === name)?.hash,
     locate: (hash) => {
@@ -207,6 +214,13 @@ function planned({ pipeline, run, states, claims, hosts }: World, here: HostReco
     othersFit: others.length > 0,
     servedAs: () => ["d"],
     elsewhere: (name) => others.some((other) => has(other, (driver) => driver.name === name)),
+    couldStart: (hostId, { name, hash }) =>
+      others.some(
+        (other) =>
+          other.hostId === hostId &&
+          other.load.attempts < other.load.attemptsMax &&
+          has(other, (driver) => (hash === undefined ? driver.name === name : driver.hash === hash)),
+      ),
     listening: () => [],
   }
   const attempts = [...claims].filter(([, claim]) => claim.hostId === here.hostId)
@@ -220,9 +234,11 @@ function planned({ pipeline, run, states, claims, hosts }: World, here: HostReco
       resource: shop,
       env: {},
       caughtUp: true,
+      left: new Map(),
       local: new Map(attempts.map(([id]) => [id, { attempt: 1, deadlineMs: 9e15, timeoutMs: 1 }])),
       host: view,
       dueMs: (since, durationMs) => Date.parse(since) + durationMs,
+      concurrencyOf: () => undefined,
     },
     { wallMs: nowMs, monotonicMs: nowMs },
   ).transitions

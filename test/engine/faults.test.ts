@@ -54,7 +54,7 @@ describe("a run ends", () => {
     await cancel(real, runId)
     store.compact()
     store.releaseWatches()
-    await until("the active runs are listed anew", () => store.heldLists === 4)
+    await until("the active runs are listed anew", () => store.heldLists === 5)
     store.releaseLists()
     expect(await ended(real, runId)).toMatchObject({ status: "cancelled" })
   })
@@ -231,7 +231,30 @@ describe("a host", () => {
     await until("the store was asked in vain", () => store.refusals > 6)
     store.comeBack()
     for (const runId of runIds) await ended(real, runId)
-    expect(said).toEqual(["the store does not answer; runs go on when it does"])
+    expect(said).toEqual(["runs wait for the store, and go on when it is back"])
+  })
+
+  test("says so no second time because a run that waits for nothing was looked at meanwhile", async () => {
+    await using real = await openSqlite(":memory:")
+    const store = new FaultyStore(real)
+    const drivers = new ScriptedDrivers("build")
+    const said: string[] = []
+    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    await using _engine = await startEngine(store, drivers, { log })
+    const runIds = await Promise.all([1, 2].map(() => submit(real, { pipeline: build })))
+    const [held, other] = [await drivers.nextAttempt(), await drivers.nextAttempt()]
+    store.goAway()
+    held.succeed()
+    for (let looks = 1; looks <= 3; looks++) {
+      const before = store.refusals
+      await until("the store was asked in vain", () => store.refusals > before + 1)
+      // Every run is looked at.
+      drivers.add(`driver-${looks}`)
+    }
+    store.comeBack()
+    other.succeed()
+    for (const runId of runIds) await ended(real, runId)
+    expect(said.filter((message) => message.startsWith("runs wait"))).toHaveLength(1)
   })
 
   test("says once that its lease could not be renewed, however often it tries", async () => {

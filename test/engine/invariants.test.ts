@@ -13,6 +13,7 @@ import { activeRunKey, parseRunKey, runKey, stepsPrefix } from "../../src/store/
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Change, Store } from "../../src/store/store.ts"
 import { hashOf, holdLease, pipelineOf, submit } from "../rig/belt.ts"
+import { noKeys } from "../rig/no-keys.ts"
 
 /*
  * Hosts that plan and commit on what each of them happens to have seen, in an order that the generator picks: news
@@ -107,8 +108,10 @@ class SimulatedHost {
         env: {},
         caughtUp: heard >= this.#observed.headerRevision,
         local: this.#local,
+        left: new Map(),
         host: {
           hostId: this.hostId,
+          folder: this.hostId,
           slots: 2 - this.#local.size,
           hashOf: () => "d",
           fits: true,
@@ -116,8 +119,10 @@ class SimulatedHost {
           locate: () => "here",
           servedAs: () => [],
           elsewhere: () => true,
+          couldStart: () => false,
           listening: () => [],
         },
+        concurrencyOf: () => undefined,
         dueMs: () => 0,
       },
       { wallMs: this.#world.tick(), monotonicMs: 0 },
@@ -134,7 +139,7 @@ class SimulatedHost {
       }
     }
     if (transitions.length === 0) return effects.length > 0
-    const { guards, writes, taken } = commitOf(this.#observed, transitions, this.#held)
+    const { guards, writes, taken } = commitOf(this.#observed, transitions, this.#held, noKeys)
     const revision = await this.#store.commit(guards, writes)
     if (revision === undefined) {
       // As the engine does: what conflicted is read anew. Hearing everything is the same.
@@ -142,7 +147,7 @@ class SimulatedHost {
       this.hear({ all: true })
       return true
     }
-    takeIn(this.#observed, taken, revision)
+    takeIn(this.#observed, taken, { revision, keys: noKeys })
     for (const transition of taken) {
       if (transition.type === "settle" || transition.type === "release") this.#local.delete(transition.stepId)
     }

@@ -18,7 +18,8 @@ const pending: Run = {
   createdAt: at,
 }
 const pins = { build: "d", test: "d", ship: "d", left: "d", right: "d", join: "d" }
-const running: Run = { ...pending, status: "running", startedAt: at, drivers: pins }
+const logs = [{ folder: "folder-a", hostId: here }]
+const running: Run = { ...pending, status: "running", startedAt: at, drivers: pins, logs }
 const failing = { status: "failed", message: 'step "build" failed' } as const
 
 const step = (id: string, needs: readonly string[], more: Partial<PipelineStep> = {}): PipelineStep => ({
@@ -39,6 +40,13 @@ const done = (status: "succeeded" | "failed" | "cancelled" = "succeeded", messag
   finishedAt: at,
   result: { success: status === "succeeded", message },
 })
+const doneOn = (hostId: string, finishedAt = at): StepState => ({
+  status: "succeeded",
+  ...attempted(hostId, 1),
+  finishedAt,
+  result: { success: true, message: "" },
+})
+const couldStart = (hostId: string) => hostId === "host-b"
 const waitsForDriver = (driver: string): StepState => ({
   status: "waiting",
   waitingFor: { type: "driver", driver },
@@ -72,6 +80,7 @@ interface Situation {
   readonly states?: Record<string, StepState>
   readonly claims?: Record<string, Claim>
   readonly local?: Record<string, LocalAttempt>
+  readonly left?: Record<string, number>
   readonly caughtUp?: boolean
   readonly missing?: string
   readonly host?: Partial<HostView>
@@ -87,6 +96,7 @@ function planOf(situation: Situation): Plan {
     states: new Map(Object.entries(states)),
     claims: new Map(Object.entries(claims)),
     local: new Map(Object.entries(local)),
+    left: new Map(Object.entries(situation.left ?? {})),
     pipeline: {
       name: "release",
       resource: "app",
@@ -102,6 +112,7 @@ function planOf(situation: Situation): Plan {
     ...(situation.missing === undefined ? {} : { missing: situation.missing }),
     host: {
       hostId: here,
+      folder: "folder-a",
       slots: 10,
       hashOf: () => "d",
       fits: true,
@@ -109,9 +120,11 @@ function planOf(situation: Situation): Plan {
       locate: () => "here",
       servedAs: () => ["d"],
       elsewhere: () => false,
+      couldStart: () => false,
       listening: () => [],
       ...situation.host,
     },
+    concurrencyOf: () => undefined,
     dueMs: (since, durationMs) => now.monotonicMs + Date.parse(since) + durationMs - now.wallMs,
     ...(situation.currentHash === undefined ? {} : { currentHash: situation.currentHash }),
   }
@@ -154,8 +167,12 @@ function said({ transitions, effects, starved, behind }: Plan): string[] {
           return `abort ${effect.stepId}: ${effect.reason}`
         case "discard":
           return `discard ${effect.stepId}`
+        case "replace":
+          return `replace ${effect.runId}`
         case "fetch":
           return `fetch ${effect.hash}`
+        case "leave":
+          return `leave ${effect.stepId} until ${effect.untilMs}`
         default:
           return effect satisfies never
       }
@@ -268,6 +285,17 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
       local: { right: local() },
     },
     ["abort right: cancelled"],
+  ],
+  [
+    "a run whose time is over starts nothing in the commit that says so",
+    {
+      steps: [step("left", []), step("right", []), step("next", ["right"])],
+      states: { left: runs(), right: done() },
+      claims: { left: claim() },
+      local: { left: local() },
+      pipeline: { timeoutMs: 0 },
+    },
+    ["stopping as failed"],
   ],
   [
     "an aborted attempt is not aborted again",
@@ -506,6 +534,61 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     { states: { build: waitsUntil("2026-01-01T00:00:01.000Z") } },
     [],
   ],
+  [
+    "a step is left for a moment to the host that did the one before it",
+    { states: { build: doneOn("host-b") }, host: { couldStart } },
+    ["leave test until 1300"],
+  ],
+  [
+    "a step that is left already is left until then",
+    { states: { build: doneOn("host-b") }, left: { test: 1_200 }, host: { couldStart } },
+    [],
+  ],
+  [
+    "a step that was left for long enough is started",
+    { states: { build: doneOn("host-b") }, left: { test: 1_000 }, host: { couldStart } },
+    ["start test#1"],
+  ],
+  [
+    "a step is not left to a host that could not start it",
+    { states: { build: doneOn("host-c") }, host: { couldStart } },
+    ["start test#1"],
+  ],
+  [
+    "a step that follows several is left to the host that did the last of them",
+    {
+      steps: fork,
+      states: { left: doneOn("host-b", "2026-01-01T00:00:00.001Z"), right: doneOn(here) },
+      host: { couldStart },
+    },
+    ["leave join until 1300"],
+  ],
+  [
+    "a step is not left to a host that did an earlier one of those it follows",
+    {
+      steps: fork,
+      states: { left: doneOn("host-b"), right: doneOn(here, "2026-01-01T00:00:00.001Z") },
+      host: { couldStart },
+    },
+    ["start join#1"],
+  ],
+  [
+    "the next attempt of a first step is left to the host that came to the run last",
+    {
+      run: { ...running, logs: [...logs, { folder: "folder-b", hostId: "host-b" }] },
+      states: { build: waitsUntil(at) },
+      host: { couldStart },
+    },
+    ["leave build until 1300"],
+  ],
+  [
+    "an attempt that was cut off is left to nobody",
+    {
+      states: { build: doneOn("host-b"), test: runs("host-b") },
+      host: { couldStart },
+    },
+    ["start test#2"],
+  ],
   ["a run that lacks its pipeline fails", { missing: "it is gone" }, ["run failed: it is gone"]],
   [
     "a run without a pipeline gets a step for each driver that listens",
@@ -584,6 +667,40 @@ describe("plan", () => {
     ])
   })
 
+  test("asks to be woken when a step has been left for long enough", () => {
+    const states = { build: doneOn("host-b") }
+    expect(planOf({ states, host: { couldStart } }).wakeAtMs).toBe(1_300)
+    expect(planOf({ states, host: { couldStart }, left: { test: 1_200 } }).wakeAtMs).toBe(1_200)
+  })
+
+  test("writes down that a run's log lies on this host too, with its first start there and never again", () => {
+    const elsewhere = [{ folder: "folder-b", hostId: "host-b" }]
+    const moved = planOf({ run: { ...running, logs: elsewhere }, states: { build: doneOn("host-b") } })
+    expect(moved.transitions).toMatchObject([
+      { type: "header", run: { logs: [...elsewhere, ...logs] } },
+      { type: "start", stepId: "test", state: { logs: [1] } },
+    ])
+    const here = planOf({ states: { build: done() } }).transitions
+    expect(here).toMatchObject([{ type: "start", stepId: "test" }])
+    expect(here[0]).not.toHaveProperty("state.logs")
+  })
+
+  test("knows of each attempt where it logged, through failures and waits", () => {
+    const steps = [step("build", [], { retry: { attempts: 9, backoffMs: 500 } })]
+    const run = { ...running, logs: [{ folder: "folder-b", hostId: "host-b" }, ...logs] }
+    const second: StepState = { ...runs(here, 2), logs: [0, 1] }
+    const failed = planOf({
+      run,
+      steps,
+      states: { build: second },
+      claims: { build: claim(here, 2) },
+      local: { build: local({ attempt: 2, outcome: failure }) },
+    })
+    expect(failed.transitions).toMatchObject([{ type: "settle", state: { status: "waiting", logs: [0, 1] } }])
+    const third = planOf({ run, steps, states: { build: { ...waitsUntil(at, 2), logs: [0, 1] } } })
+    expect(third.transitions).toMatchObject([{ type: "start", state: { attempt: 3, logs: [0, 1, 1] } }])
+  })
+
   test("asks to be woken at the earliest deadline", () => {
     const { wakeAtMs } = planOf({
       steps: fork,
@@ -612,6 +729,21 @@ describe("plan", () => {
       {
         type: "settle",
         state: { waitingFor: { type: "timer", until: "2026-01-01T00:00:02.000Z" }, attempt: 3 },
+      },
+    ])
+  })
+
+  test("numbers the attempt after a probe on from the probe, though it was an earlier one that failed", () => {
+    const { transitions } = planOf({
+      steps: [step("build", [], { effects: "once", retry: { attempts: 2, backoffMs: 500 } })],
+      states: { build: probes() },
+      claims: { build: claim(here, 2) },
+      local: { build: local({ attempt: 2, outcome: { ...failure, probed: true } }) },
+    })
+    expect(transitions).toMatchObject([
+      {
+        type: "settle",
+        state: { waitingFor: { type: "timer", until: "2026-01-01T00:00:00.500Z" }, attempt: 2 },
       },
     ])
   })

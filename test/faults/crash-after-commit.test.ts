@@ -44,7 +44,7 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
     await using store = await openSqlite(":memory:")
     const ledger = new Ledger(store)
     const stop = new AbortController()
-    const following = ledger.follow(stop.signal)
+    const following = ledger.witness.follow(stop.signal)
     let commits = 0
     let late = shape.lateDriver
     const hosts: SimulatedHost[] = []
@@ -103,7 +103,7 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
       })
       return { ending: endingOf(await view(store, runId)), struck: commits >= commitNumber }
     }
-    const result = await Promise.race([scenario(), ledger.broken])
+    const result = await Promise.race([scenario(), ledger.witness.broken])
     ledger.expectAllEnded()
     stop.abort()
     await following

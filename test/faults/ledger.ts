@@ -1,10 +1,19 @@
 import type { Attempt } from "../../src/drivers/driver-host.ts"
 import type { DriverResult } from "../../src/model/driver.ts"
-import type { Pipeline } from "../../src/model/pipeline.ts"
-import { type Claim, isEnded, type Run, type StepState } from "../../src/model/run.ts"
-import { keyOf, revisionOf } from "../../src/store/change.ts"
-import { parseRunKey, pipelineRevisionKey, prefixes } from "../../src/store/keys.ts"
-import type { Change, Revision, Store } from "../../src/store/store.ts"
+import { fits, type Labels } from "../../src/model/labels.ts"
+import type { StepState } from "../../src/model/run.ts"
+import type { Revision, Store } from "../../src/store/store.ts"
+import { Witness } from "./witness.ts"
+
+/*
+ * What must be so beside what a witness sees in the store, where attempts and their hosts can be seen too:
+ *
+ *   - an attempt is started once, on a host that has the labels its pipeline asks for
+ *   - no two attempts of a step run at the same time, unless the host of one was stopped in its tracks
+ *   - an attempt runs the code that its record says, under the token that its record says, and probes where it says so
+ *   - a result is that of the attempt, and one that its driver gave
+ *   - an attempt's end is written by the host that held it
+ */
 
 interface LiveAttempt {
   readonly attempt: number
@@ -13,58 +22,30 @@ interface LiveAttempt {
   excused: boolean
 }
 
-/** What has been seen of one run. */
-interface Account {
-  header: Run | undefined
-  active: boolean
-  readonly states: Map<string, StepState>
-  readonly claims: Map<string, Claim>
-}
-
-/**
- * Sees every change of every run, in order, and every attempt that starts and ends; and says when a promise is
- * broken. Whoever runs a scenario races it against {@link broken}.
- */
+/** Sees every change of every run, and every attempt that starts and ends; and says when a promise is broken. */
 export class Ledger {
-  readonly #store: Store
-  readonly #runs = new Map<string, Account>()
-  readonly #pipelines = new Map<string, Pipeline>()
+  readonly witness: Witness
   readonly #launched = new Set<string>()
   readonly #live = new Map<string, LiveAttempt[]>()
   readonly #outcomes = new Map<string, DriverResult>()
   readonly #authors = new Map<Revision, string>()
   readonly #holders = new Map<Revision, string>()
   readonly #acknowledged = new Set<string>()
-  readonly #broken = Promise.withResolvers<never>()
-  readonly #trace = new Bun.CryptoHasher("sha256")
-  /** Changes seen so far. */
-  changes = 0
   attempts = 0
 
   constructor(store: Store) {
-    this.#store = store
-    this.#broken.promise.catch(() => {})
-  }
-
-  /** Rejects with the first promise that was broken. */
-  get broken(): Promise<never> {
-    return this.#broken.promise
-  }
-
-  /** Identity of all that happened to runs until now. */
-  get traceHash(): string {
-    return this.#trace.copy().digest("hex")
+    this.witness = new Witness(store, {
+      onResult: (named, state) => this.#checkResult(named, state),
+      onHeldEnd: (revision, hostId) => {
+        this.#holders.set(revision, hostId)
+        this.#checkAuthor(revision)
+      },
+    })
   }
 
   /** Runs that were submitted and acknowledged. */
   get acknowledged(): ReadonlySet<string> {
     return this.#acknowledged
-  }
-
-  async follow(signal: AbortSignal): Promise<void> {
-    for await (const changes of this.#store.watch(prefixes.runs, 0, signal)) {
-      for (const change of changes) await this.#observe(change)
-    }
   }
 
   acknowledge(runId: string): void {
@@ -78,26 +59,37 @@ export class Ledger {
   }
 
   /** `excused` as by {@link excuse}. */
-  started(hostId: string, attempt: Attempt, { excused = false }: { readonly excused?: boolean } = {}): void {
-    const name = nameOf(attempt)
+  started(
+    hostId: string,
+    attempt: Attempt,
+    { excused = false, labels = {} }: { readonly excused?: boolean; readonly labels?: Labels } = {},
+  ): void {
+    const named = nameOf(attempt)
     this.attempts++
-    this.#expect(!this.#launched.has(name), `${name} was started twice`)
-    this.#launched.add(name)
+    this.#expect(!this.#launched.has(named), `${named} was started twice`)
+    this.#launched.add(named)
     const step = `${attempt.runId}/${attempt.stepId}`
     const live = this.#live.get(step) ?? []
     const other = excused ? undefined : live.find((one) => !one.excused)
     this.#expect(
       other === undefined,
-      `${name} started on ${hostId} beside #${other?.attempt} on ${other?.hostId}`,
+      `${named} started on ${hostId} beside #${other?.attempt} on ${other?.hostId}`,
     )
     this.#live.set(step, [...live, { attempt: attempt.attempt, hostId, excused }])
-    const state = this.#runs.get(attempt.runId)?.states.get(attempt.stepId)
-    this.#expect(
-      state?.status !== "running" ||
-        state.driverHash === attempt.driver.hash ||
-        state.attempt > attempt.attempt,
-      `${name} runs other code than its record says`,
-    )
+    const wanted = this.witness.pipelineOf(attempt.runId)?.host ?? {}
+    this.#expect(fits(labels, wanted), `${named} started on ${hostId}, which has not the labels it asks for`)
+    const state = this.witness.stateOf(attempt.runId, attempt.stepId)
+    if (state?.status === "running" && state.attempt === attempt.attempt) this.#checkRecord(attempt, state)
+  }
+
+  #checkRecord(attempt: Attempt, state: StepState & { readonly status: "running" }): void {
+    const named = nameOf(attempt)
+    const { runId, stepId } = attempt
+    this.#expect(state.driverHash === attempt.driver.hash, `${named} runs other code than its record says`)
+    const token = `${runId}/${stepId}/${state.origin ?? state.attempt}`
+    this.#expect(attempt.token === token, `${named} has the token ${attempt.token}, not ${token}`)
+    const probing = state.probing !== undefined
+    this.#expect((attempt.probing === true) === probing, `${named} does not do what its record says`)
   }
 
   ended(hostId: string, attempt: Attempt, result: DriverResult): void {
@@ -117,161 +109,15 @@ export class Ledger {
     }
   }
 
-  /** Throws when anything is left that a finished run leaves behind, or when an acknowledged run is not there. */
+  /** Throws with the first promise that was broken, and when anything is left that a finished run leaves behind. */
   expectAllEnded(): void {
-    for (const runId of this.#acknowledged) {
-      const account = this.#runs.get(runId)
-      if (account?.header === undefined) throw new Error(`run ${runId} was acknowledged and is lost`)
-    }
-    for (const [runId, { header, active, claims, states }] of this.#runs) {
-      if (header === undefined) continue
-      if (!isEnded(header.status)) throw new Error(`run ${runId} is still ${header.status}`)
-      if (active) throw new Error(`run ${runId} has ended and is marked as active`)
-      if (claims.size > 0) throw new Error(`run ${runId} has ended and ${[...claims.keys()]} is claimed`)
-      const statuses = [...states.values()].map(({ status }) => status)
-      const isConsistent =
-        header.status === "succeeded"
-          ? statuses.every((status) => status === "succeeded")
-          : header.status === "cancelled" || statuses.includes("failed")
-      if (!isConsistent) throw new Error(`run ${runId} is ${header.status} with steps that are ${statuses}`)
-    }
-  }
-
-  /** The ids of the runs that have not ended. */
-  get open(): readonly string[] {
-    return [...this.#runs]
-      .filter(([, { header }]) => header !== undefined && !isEnded(header.status))
-      .map(([runId]) => runId)
-  }
-
-  /** The runs that have not ended, and where they stand. */
-  describeOpen(): string {
-    return this.open
-      .map((runId) => {
-        const { header, states, claims } = this.#accountOf(runId)
-        return JSON.stringify({ header, states: [...states], claims: [...claims] })
-      })
-      .join("\n")
-  }
-
-  /** A promise was broken. */
-  fail(sentence: string): void {
-    this.#broken.reject(new Error(sentence))
+    this.witness.expectAllEnded(this.#acknowledged)
+    const [breach] = this.witness.breaches
+    if (breach !== undefined) throw new Error(breach)
   }
 
   #expect(holds: boolean, sentence: string): void {
-    if (!holds) this.fail(sentence)
-  }
-
-  #accountOf(runId: string): Account {
-    const known = this.#runs.get(runId)
-    if (known !== undefined) return known
-    const account: Account = { header: undefined, active: false, states: new Map(), claims: new Map() }
-    this.#runs.set(runId, account)
-    return account
-  }
-
-  async #observe(change: Change): Promise<void> {
-    const key = parseRunKey(keyOf(change))
-    if (key === undefined) return
-    this.changes++
-    const value = change.type === "put" ? change.entry.value : undefined
-    this.#trace.update(`${revisionOf(change)} ${keyOf(change)} ${value ?? "-"}\n`)
-    const account = this.#accountOf(key.runId)
-    switch (key.type) {
-      case "active":
-        account.active = value !== undefined
-        break
-      case "header":
-        this.#expect(value !== undefined, `the header of run ${key.runId} was deleted`)
-        if (value !== undefined) await this.#observeHeader(account, JSON.parse(value) as Run)
-        break
-      case "step":
-        this.#expect(value !== undefined, `the step ${key.runId}/${key.stepId} was deleted`)
-        if (value !== undefined) {
-          this.#observeState(account, key.stepId, JSON.parse(value) as StepState, revisionOf(change))
-        }
-        break
-      case "claim":
-        if (value === undefined) account.claims.delete(key.stepId)
-        else this.#observeClaim(account, key.stepId, JSON.parse(value) as Claim)
-        break
-      default:
-        key satisfies never
-    }
-  }
-
-  async #observeHeader(account: Account, run: Run): Promise<void> {
-    const { header } = account
-    this.#expect(header === undefined || !isEnded(header.status), `run ${run.runId} changed after its end`)
-    this.#expect(
-      header?.pipeline?.hash === run.pipeline?.hash || header === undefined,
-      "a run changed its pipeline",
-    )
-    this.#expect(header?.steps === undefined || sameJson(header.steps, run.steps), "a run changed its steps")
-    for (const [driver, hash] of Object.entries(header?.drivers ?? {})) {
-      this.#expect(run.drivers?.[driver] === hash, `run ${run.runId} changed its code of ${driver}`)
-    }
-    account.header = run
-    if (run.pipeline !== undefined && !this.#pipelines.has(run.pipeline.hash)) {
-      const entry = await this.#store.get(pipelineRevisionKey(run.pipeline.hash))
-      this.#expect(entry !== undefined, `run ${run.runId} is pinned to a pipeline that is not there`)
-      if (entry !== undefined) this.#pipelines.set(run.pipeline.hash, JSON.parse(entry.value) as Pipeline)
-    }
-    if (!isEnded(run.status)) return
-    for (const [stepId, { status }] of account.states) {
-      this.#expect(status !== "running", `run ${run.runId} ended while ${stepId} was running`)
-    }
-  }
-
-  #observeState(account: Account, stepId: string, state: StepState, revision: Revision): void {
-    const { header, states, claims } = account
-    const before = states.get(stepId)
-    const name = `${header?.runId}/${stepId}#${state.attempt}`
-    this.#expect(header !== undefined && !isEnded(header.status), `${name} changed after the end`)
-    this.#expect(before === undefined || !("result" in before), `a result of ${name} was applied twice`)
-    if (state.status === "running") {
-      this.#expect(
-        state.attempt === (before?.attempt ?? 0) + 1,
-        `${name} came after #${before?.attempt ?? 0}`,
-      )
-      this.#expect(!claims.has(stepId), `${name} started while it was claimed`)
-      const stopping = header?.status === "running" && header.stopping !== undefined
-      this.#expect(!stopping && header?.cancelRequestedAt === undefined, `${name} started in a stopping run`)
-      for (const need of this.#needsOf(account, stepId)) {
-        this.#expect(states.get(need)?.status === "succeeded", `${name} started before ${need}`)
-      }
-    } else {
-      this.#expect(state.attempt === (before?.attempt ?? 0), `${name} took the place of #${before?.attempt}`)
-      if (before?.status === "running" && state.status !== "waiting") this.#observeResult(name, state)
-      if (before?.status === "running") this.#observeEnd(account, { stepId, before, state, revision })
-    }
-    states.set(stepId, state)
-  }
-
-  /** An attempt ends by the word of the host that holds it, or as cancelled when nobody does. */
-  #observeEnd(
-    { claims }: Account,
-    {
-      stepId,
-      before,
-      state,
-      revision,
-    }: { stepId: string; before: StepState & { status: "running" }; state: StepState; revision: Revision },
-  ): void {
-    const claim = claims.get(stepId)
-    if (claim === undefined) {
-      const { status } = state
-      this.#expect(
-        status === "cancelled" || status === "waiting",
-        `${stepId} was ended by a host that lost it`,
-      )
-      return
-    }
-    const isHolders = claim.hostId === before.hostId && claim.attempt === before.attempt
-    this.#expect(isHolders, `${stepId} was ended although ${claim.hostId} held it`)
-    this.#holders.set(revision, claim.hostId)
-    this.#checkAuthor(revision)
+    if (!holds) this.witness.fail(sentence)
   }
 
   #checkAuthor(revision: Revision): void {
@@ -282,29 +128,12 @@ export class Ledger {
     this.#authors.delete(revision)
   }
 
-  #observeResult(name: string, state: StepState): void {
+  #checkResult(named: string, state: StepState): void {
     if (!("result" in state) || state.status === "cancelled") return
-    const outcome = this.#outcomes.get(name)
-    this.#expect(outcome !== undefined, `${name} has a result and no driver gave it`)
-    this.#expect(outcome?.message === state.result.message, `${name} has a result that is not its own`)
-  }
-
-  #observeClaim({ header, claims, states }: Account, stepId: string, claim: Claim): void {
-    const name = `${header?.runId}/${stepId}`
-    this.#expect(!claims.has(stepId), `${name} was claimed while it was claimed`)
-    const state = states.get(stepId)
-    const isItsOwn = state?.status === "running" && state.attempt === claim.attempt
-    this.#expect(isItsOwn, `${name} was claimed for #${claim.attempt}, which does not run`)
-    claims.set(stepId, claim)
-  }
-
-  #needsOf({ header }: Account, stepId: string): readonly string[] {
-    if (header?.pipeline === undefined) return []
-    const { steps } = this.#pipelines.get(header.pipeline.hash) ?? {}
-    return steps?.find(({ id }) => id === stepId)?.needs ?? []
+    const outcome = this.#outcomes.get(named)
+    this.#expect(outcome !== undefined, `${named} has a result and no driver gave it`)
+    this.#expect(outcome?.message === state.result.message, `${named} has a result that is not its own`)
   }
 }
 
 const nameOf = ({ runId, stepId, attempt }: Attempt) => `${runId}/${stepId}#${attempt}`
-
-const sameJson = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)

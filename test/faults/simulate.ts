@@ -1,18 +1,24 @@
 /*
- * `bun run simulate --seed N --for 10m`: simulations from this seed on for as long as that, with one line per minute.
- * Ends with 1 at the first seed that breaks a promise, and names it; `--seed N --for 0s` plays that one again.
+ * `bun run simulate --seed N --for 10m`: simulations from this seed on for as long as that, with one line per minute;
+ * with `--seeds M`, this many of them. Ends with 1 at the first seed that breaks a promise, and names it;
+ * `--seed N --seeds 1` plays that one again.
  */
 import { parseArgs } from "node:util"
 import { parseDuration } from "../../src/model/duration.ts"
 import { simulate } from "./simulation.ts"
 
 const { values } = parseArgs({
-  options: { seed: { type: "string", default: "1" }, for: { type: "string", default: "1m" } },
+  options: {
+    seed: { type: "string", default: "1" },
+    for: { type: "string", default: "1m" },
+    seeds: { type: "string" },
+  },
 })
 const firstSeed = Number(values.seed)
-const forMs = parseDuration(values.for)
-if (!Number.isSafeInteger(firstSeed) || forMs === undefined) {
-  process.stderr.write("usage: bun run simulate [--seed N] [--for 10m]\n")
+const forMs = values.seeds === undefined ? parseDuration(values.for) : Number.POSITIVE_INFINITY
+const seedsMax = Number(values.seeds ?? Number.MAX_SAFE_INTEGER)
+if (!Number.isSafeInteger(firstSeed) || !Number.isSafeInteger(seedsMax) || forMs === undefined) {
+  process.stderr.write("usage: bun run simulate [--seed N] [--for 10m | --seeds M]\n")
   process.exit(2)
 }
 
@@ -46,7 +52,7 @@ do {
     totals.virtualMs += result.virtualMs
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-    process.stderr.write(`play it again: bun run simulate --seed ${seed} --for 0s\n`)
+    process.stderr.write(`play it again: bun run simulate --seed ${seed} --seeds 1\n`)
     process.exit(1)
   }
   seed++
@@ -54,5 +60,5 @@ do {
     line()
     lineAt += lineEveryMs
   }
-} while (performance.now() - startedAt < forMs)
+} while (seed < firstSeed + seedsMax && performance.now() - startedAt < forMs)
 line()

@@ -7,35 +7,22 @@ import type { Fate } from "../rig/store-connection.ts"
 import type { VirtualClock } from "../rig/virtual-clock.ts"
 import type { Ledger } from "./ledger.ts"
 import { driverNames, randomCourse, resourcesOf } from "./random-work.ts"
+import { type Fault, fateNames, faultNames, type Weather } from "./weather.ts"
 
-/** Every way in which something goes wrong, with how likely it is beside the others. */
-const faultWeights = {
-  kill: 3,
-  start: 5,
-  stop: 2,
-  pause: 3,
-  cut: 3,
-  "slow watch": 3,
-  "lost history": 3,
-  "lease loss": 2,
-  "driver gone": 3,
-  "driver edited": 4,
-} as const
+/** How far a wall clock may be off. */
+export const clockJumpsMs = [1_000, 30_000, 600_000] as const
 
-type Fault = keyof typeof faultWeights
-/** How often each fault happened. The last two happen to single commits. */
-export type FaultCounts = { readonly [fault in Fault | "lost commit" | "lost answer"]: number }
-
-const allFaults = Object.entries(faultWeights).flatMap(([fault, weight]) =>
-  Array.from({ length: weight }, () => fault as Fault),
-)
+/** How often each fault happened. */
+export type FaultCounts = { readonly [fault in Fault | Exclude<Fate, "done">]: number }
 
 export interface FleetOptions {
   readonly clock: VirtualClock
   readonly store: Store
   readonly ledger: Ledger
   readonly random: Random
-  readonly hostCount: number
+  readonly weather: Weather
+  /** One host for each, with this as its label `zone`. */
+  readonly zones: readonly string[]
 }
 
 interface Slot {
@@ -52,20 +39,14 @@ export class SimulatedFleet {
   readonly #options: FleetOptions
   readonly #slots: (Slot | undefined)[]
   readonly #counts: Record<keyof FaultCounts, number>
-  /** How long a message to or from the store is on its way, at most and unless it is held up. */
-  readonly #usualDelayMs: number
   #generation = 0
   #driverEdit = 0
   #healed = false
-  /** The edit of the pipeline a run was submitted with. */
-  editOf: (runId: string) => number | undefined = () => undefined
 
   constructor(options: FleetOptions) {
     this.#options = options
-    this.#usualDelayMs = options.random.pick([4, 4, 300])
-    this.#slots = Array.from({ length: options.hostCount }, () => undefined)
-    const zero = Object.keys(faultWeights).map((fault) => [fault, 0])
-    this.#counts = { ...Object.fromEntries(zero), "lost commit": 0, "lost answer": 0 }
+    this.#slots = options.zones.map(() => undefined)
+    this.#counts = Object.fromEntries([...faultNames, ...fateNames].map((name) => [name, 0])) as FaultCounts
   }
 
   get faults(): FaultCounts {
@@ -79,9 +60,9 @@ export class SimulatedFleet {
 
   /** Something goes wrong. */
   strike(): void {
-    const { random } = this.#options
+    const { random, weather } = this.#options
     const index = random.below(this.#slots.length)
-    const fault = random.pick(allFaults)
+    const fault = weather.fault()
     const slot = this.#slots[index]
     if (fault === "start") {
       if (slot === undefined) this.#counts.start++
@@ -99,7 +80,9 @@ export class SimulatedFleet {
       if (slot === undefined) continue
       this.#resume(slot)
       slot.host.connection.cut = false
-      slot.host.connection.watchDelayMs = 0
+      slot.host.connection.watchDelayMs = this.#options.weather.watchDelayMs
+      slot.host.connection.slowMs = 0
+      slot.host.process.wallOffsetMs = 0
       slot.host.act(() => {
         for (const name of driverNames) this.#serve(slot.host, name)
       })
@@ -108,7 +91,7 @@ export class SimulatedFleet {
   }
 
   #befall(fault: Exclude<Fault, "start">, slot: Slot, index: number): void {
-    const { random } = this.#options
+    const { random, weather } = this.#options
     const { host } = slot
     switch (fault) {
       case "kill":
@@ -117,6 +100,10 @@ export class SimulatedFleet {
       case "stop":
         this.#slots[index] = undefined
         host.act(() => void slot.engine?.[Symbol.asyncDispose]())
+        break
+      case "drain":
+        this.#slots[index] = undefined
+        host.act(() => void this.#drain(slot))
         break
       case "pause":
         this.#options.ledger.excuse(host.hostId)
@@ -132,8 +119,16 @@ export class SimulatedFleet {
           random.below(2 * simulatedTtlMs),
         )
         break
+      case "slow store":
+        host.connection.slowMs = random.chance(0.5) ? 0 : random.below(2_000)
+        break
       case "slow watch":
-        host.connection.watchDelayMs = this.#healed ? 0 : random.below(5_000)
+        host.connection.watchDelayMs = random.chance(0.3)
+          ? weather.watchDelayMs
+          : random.below(random.pick([500, 5_000, 30_000]))
+        break
+      case "clock jump":
+        host.process.wallOffsetMs = random.pick([-1, 0, 1]) * random.pick(clockJumpsMs)
         break
       case "lost history":
         host.connection.loseHistory()
@@ -155,6 +150,11 @@ export class SimulatedFleet {
     }
   }
 
+  async #drain({ engine }: Slot): Promise<void> {
+    await engine?.drain(this.#options.random.below(5_000))
+    await engine?.[Symbol.asyncDispose]()
+  }
+
   #resume(slot: Slot): void {
     if (!slot.host.process.paused) return
     slot.resumedAtMs = this.#options.clock.nowMs
@@ -168,25 +168,29 @@ export class SimulatedFleet {
 
   #startIn(index: number): void {
     if (this.#slots[index] !== undefined) return
-    const { clock, store, ledger, random } = this.#options
+    const { clock, store, ledger, random, weather, zones } = this.#options
+    const labels = { zone: zones[index] ?? "" }
     const hostId = `host-${index}-${++this.#generation}`
     const host = new SimulatedHost({
       hostId,
       clock,
       store,
+      labels,
       attemptsMax: 1 + random.below(random.pick([2, 8])),
-      delayMs: () => random.below(random.chance(0.05) ? 200 : this.#usualDelayMs),
+      delayMs: () => random.below(random.chance(0.05) ? 200 : weather.delayMsMax),
       fateOf: () => this.#fate(),
+      lateMs: () => random.below(20_000),
       onApplied: (_, revision) => ledger.applied(hostId, revision),
       drivers: {
-        courseOf: (attempt) => randomCourse(random, attempt),
+        courseOf: (attempt) => randomCourse(attempt, { random, failChance: weather.failChance }),
         onStart: (attempt) => {
           this.#expectPinned(attempt)
-          ledger.started(hostId, attempt, { excused: this.#isStopped(slot) })
+          ledger.started(hostId, attempt, { excused: this.#isStopped(slot), labels })
         },
         onEnd: (attempt, result) => ledger.ended(hostId, attempt, result),
       },
     })
+    host.connection.watchDelayMs = weather.watchDelayMs
     const slot: Slot = { host, engine: undefined, resumedAtMs: -1, takenLease: undefined }
     for (const name of driverNames) if (this.#healed || random.chance(0.8)) this.#serve(host, name)
     this.#slots[index] = slot
@@ -214,23 +218,15 @@ export class SimulatedFleet {
   }
 
   #expectPinned(attempt: Attempt): void {
-    const edit = attempt.metadata["edit"]
-    if (edit === undefined || edit === this.editOf(attempt.runId)) return
-    this.#options.ledger.fail(`${attempt.token} runs edit ${edit} of its pipeline`)
+    const { witness } = this.#options.ledger
+    const edit = witness.pipelineOf(attempt.runId)?.metadata["edit"]
+    if (edit === undefined || attempt.metadata["edit"] === edit) return
+    witness.fail(`${attempt.token} runs edit ${attempt.metadata["edit"]} of its pipeline, not ${edit}`)
   }
 
   #fate(): Fate {
-    const { random } = this.#options
-    if (this.#healed) return "done"
-    if (random.chance(0.002)) return random.pick(["killed-before", "killed-after"])
-    if (random.chance(0.005)) {
-      this.#counts["lost commit"]++
-      return "lost"
-    }
-    if (random.chance(0.01)) {
-      this.#counts["lost answer"]++
-      return "answer-lost"
-    }
-    return "done"
+    const fate = this.#healed ? "done" : this.#options.weather.fate()
+    if (fate !== "done") this.#counts[fate]++
+    return fate
   }
 }

@@ -222,7 +222,7 @@ test("500 files at once are all in the store, and all go at once", async () => {
   await until("all are there", async () => (await count()) === 500)
   await Promise.all(names.map((name) => rm(join(rig.folder, `${name}.yaml`))))
   await until("all are gone", async () => (await count()) === 0)
-  expect((await rig.store.list(prefixes.fileFaults)).entries).toEqual([])
+  expect((await rig.store.list(prefixes.hostFiles)).entries).toEqual([])
 })
 
 test("unchanged content writes nothing, neither when touched nor at the next start", async () => {
@@ -231,15 +231,16 @@ test("unchanged content writes nothing, neither when touched nor at the next sta
   await rig.write("k.yaml", "kind: ResourceDefinition\nname: app\nschema: true\n")
   await rig.write("bad.yaml", broken)
   const first = await rig.start()
-  const before = await rig.revision()
+  const before = await rig.records()
   await rig.write("a.yaml", `# A comment says nothing.\n${pipelineText("a")}`)
   await rig.write("marker.yaml", pipelineText("marker"))
   await rig.serves("marker", "first")
-  expect(await rig.revision()).toBe(before + 1)
+  const after = { ...before, [pipelineKey("marker")]: expect.any(Number) }
+  expect(await rig.records()).toEqual(after)
   await first[Symbol.asyncDispose]()
   const second = await rig.start()
   expect(second.pipelines).toBe(2)
-  expect(await rig.revision()).toBe(before + 1)
+  expect(await rig.records()).toEqual(after)
 })
 
 test("what was deleted while no loader ran is deleted at the start", async () => {
@@ -250,6 +251,18 @@ test("what was deleted while no loader ran is deleted at the start", async () =>
   await rm(join(rig.folder, "a.yaml"))
   await rig.start()
   expect(await rig.record("a")).toBeUndefined()
+})
+
+test("what was edited while no loader ran is written at the start", async () => {
+  await using rig = await loaderRig()
+  await rig.write("a.yaml", pipelineText("a"))
+  const first = await rig.start()
+  await first[Symbol.asyncDispose]()
+  await rig.write("a.yaml", pipelineText("a", "second"))
+  await rig.start()
+  expect((await rig.record("a"))?.pipeline.description).toBe("second")
+  // A store of its own needs no memory: the folder is the truth.
+  expect(await Bun.file(rig.memory).exists()).toBe(false)
 })
 
 test("a file takes over a pipeline that came through the API, and says so", async () => {

@@ -228,14 +228,17 @@ describe("reading", () => {
     expect((await reader.next()).done).toBe(true)
   })
 
-  test("following ends when it is aborted and when the store closes", async () => {
+  test("following says when it has read all, and ends when it is aborted and when the store closes", async () => {
     const store = await openLogStore(folder.path)
     const runId = Bun.randomUUIDv7()
     await store.append(runId, [line("one")])
     const stop = new AbortController()
     const aborted = store.read(runId, { follow: true, signal: stop.signal })[Symbol.asyncIterator]()
     const closed = store.read(runId, { follow: true, signal: never })[Symbol.asyncIterator]()
-    await Promise.all([aborted.next(), closed.next()])
+    for (const size of [1, 0]) {
+      const batches = await Promise.all([aborted.next(), closed.next()])
+      expect(batches.map(({ value }) => value.length)).toEqual([size, size])
+    }
     const ends = Promise.all([aborted.next(), closed.next()])
     stop.abort()
     await store[Symbol.asyncDispose]()

@@ -24,6 +24,7 @@ const fork = [
 
 const hostOf = (hostId: string, more: Partial<HostRecord> = {}): HostRecord => ({
   hostId,
+  folder: `folder of ${hostId}`,
   version: "1",
   startedAt: at,
   labels: {},
@@ -221,7 +222,7 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
     "build",
     {
       states: { build: { ...runs, attempt: 2 } },
-      pipeline: { steps: [step("build", { timeout: "${{ resource.spec.limit }}" })] },
+      pipeline: { steps: [step("build", { timeout: `\${{ resource.spec.limit }}` })] },
       spec: { limit: "3m" },
     },
     `runs on host-a since ${at} (attempt 2); times out at 2026-01-01T00:03:00.000Z`,
@@ -426,7 +427,7 @@ describe("the explanation of a step", () => {
 
   test("reads metadata only once its expressions have been evaluated", () => {
     const pipeline = {
-      metadata: { stage: "${{ resource.spec.stage }}" },
+      metadata: { stage: `\${{ resource.spec.stage }}` },
       steps: [step("build"), step("test", { if: 'metadata.stage == "prod"' })],
     }
     expect(of("test", { run: pending, pipeline }).condition).toMatchObject({ outcome: "open" })

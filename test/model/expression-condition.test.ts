@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { ExpressionError, type ExpressionScope, evaluateCondition } from "../../src/model/expression.ts"
-import { checkCondition } from "../../src/model/expression-check.ts"
+import { checkCondition, checkExpressions } from "../../src/model/expression-check.ts"
 import { readsOf, readsOfText, usesStatus } from "../../src/model/expression-reads.ts"
 import { valuesOf } from "../../src/model/expression-values.ts"
 import { cel, scope } from "./expression-scope.ts"
@@ -79,6 +79,14 @@ describe("a condition", () => {
     expect(more).toEqual([])
   })
 
+  test("has its faults where they stand, also when the same was seen in braces", () => {
+    const source = "event ==== 'create'"
+    expect(checkExpressions(cel(source))).toMatchObject([{ at: 12 }])
+    expect(checkCondition(source)).toMatchObject([{ at: 8 }])
+    expect(checkCondition(`  ${source}`)).toMatchObject([{ at: 10 }])
+    expect(checkCondition(cel(source))).toMatchObject([{ at: 12 }])
+  })
+
   test("throws nothing but an ExpressionError, whatever it is made of", () => {
     const piece = fc.constantFrom(
       ..."success() failure( ) } }} resource steps . [ ] 'late' status == != && || ! ? : + - 1 2.5 null true in".split(
@@ -100,9 +108,9 @@ describe("a condition", () => {
         expect(valuesOf(source, going)).toBeArray()
         expect(usesStatus(source)).toBeBoolean()
       }),
-      { numRuns: 2_000 },
+      { numRuns: 1_000 },
     )
-  })
+  }, 30_000)
 })
 
 describe("what a condition reads", () => {
@@ -115,7 +123,7 @@ describe("what a condition reads", () => {
     ["steps[metadata.name].status == event", ["steps", "metadata.name", "event"]],
     ["resource.spec.list.exists(item, item == run.id)", ["resource.spec.list", "run.id"]],
     ["resource.spec.list.exists(run, run.id == env.ID)", ["resource.spec.list", "env.ID"]],
-    ["cel.bind(env, metadata.env, env.ID) == ''", ["metadata.env"]],
+    ["cel.bind(env, env.PARENT, env.ID) == ''", ["env.PARENT"]],
     ["size(steps) > 1 && success()", ["steps"]],
     [cel("results.a.success"), ["results.a.success"]],
     ["1 +", []],
@@ -129,6 +137,7 @@ describe("what a condition reads", () => {
       root: "steps",
       members: ["a", "data", 0, "b"],
       isWhole: false,
+      isAsked: false,
       start: 0,
     })
     expect(readsOf("!(  env.A == '')")[0]).toMatchObject({ members: ["A"], isWhole: true, start: 4 })
@@ -164,7 +173,7 @@ describe("the values that a condition read", () => {
       { expression: "failure()", value: true },
       { expression: "steps.late.status", value: "skipped" },
       { expression: "steps.late.data.x" },
-      { expression: "env.CI", value: "true" },
+      { expression: "env.CI", value: "(set)" },
     ])
   })
 

@@ -2,7 +2,13 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import * as v from "valibot"
 import { driverResultSchema, listensFor } from "../../src/model/driver.ts"
-import { durationMsMax, durationSchema, formatDuration, parseDuration } from "../../src/model/duration.ts"
+import {
+  durationMsMax,
+  durationSchema,
+  formatDuration,
+  nearestDuration,
+  parseDuration,
+} from "../../src/model/duration.ts"
 import { resourceEventSchema } from "../../src/model/event.ts"
 import { describeFault, type Fault } from "../../src/model/fault.ts"
 import {
@@ -56,6 +62,22 @@ describe("a duration", () => {
     [3_780_000, "1h 3m"],
   ])("of %p ms is shown as %p", (ms, text) => {
     expect(formatDuration(ms)).toBe(text)
+  })
+
+  test.each<readonly [string, string | undefined]>([
+    ["5 minutes", "5m"],
+    ["1.5 Hours", "1.5h"],
+    ["10sec", "10s"],
+    ["2 days", "2d"],
+    ["300 milliseconds", "300ms"],
+    [" 5m ", "5m"],
+    ["30", "30s"],
+    ["5m", undefined],
+    ["99 days", undefined],
+    ["soon", undefined],
+    ["1e9", undefined],
+  ])("that %p was meant for is %p", (text, nearest) => {
+    expect(nearestDuration(text)).toBe(nearest as string)
   })
 
   test("may be a number of milliseconds, and says what it may be otherwise", () => {

@@ -81,7 +81,7 @@ function word(standing: Standing): string {
   }
 }
 
-const over: Phase = { type: "over" }
+const over: Phase = { type: "over", verdict: "cancelled" }
 const cleanup = (verdict: "succeeded" | "failed" | "cancelled"): Phase => ({ type: "cleanup", verdict })
 const broken = (id: string) => `skipped: step "${id}" before it did not succeed`
 const failing = (id: string) => `skipped: the run fails since step "${id}" failed`

@@ -5,6 +5,7 @@ import { prefixes, resourceKey } from "../../src/store/keys.ts"
 import type { Revision, Store } from "../../src/store/store.ts"
 import { pipelineOf, startEngine, submit } from "../rig/belt.ts"
 import { type EtcdRig, startEtcd } from "../rig/etcd.ts"
+import { defragment, empty, fillUp } from "../rig/etcd-space.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { until } from "../rig/until.ts"
 import { left, leftRuns, putRun, retentionOf } from "./records.ts"
@@ -93,6 +94,26 @@ describe("on a real etcd", () => {
     testMsMax,
   )
 })
+
+test(
+  "an etcd that is out of space still loses what need not be kept, and all its history",
+  async () => {
+    await using etcd = await startEtcd({ quotaBytes: 16_000_000 })
+    await using store = await openEtcd({ endpoints: [etcd.endpoint], prefix: "c/" })
+    await using retention = retentionOf(store, { historyMs: 600_000, limits: { keepRunsMax: 10 } })
+    for (let n = 0; n < 30; n++) await putRun(store, { endedDaysAgo: 1 })
+    await retention.pass()
+    for (let n = 0; n < 30; n++) await putRun(store, { endedDaysAgo: 1 })
+    const { revision: before } = await store.list("")
+    await fillUp(etcd)
+    await empty(etcd)
+    expect((await retention.pass()).runs).toBe(30)
+    expect(await leftRuns(store)).toHaveLength(10)
+    await defragment(etcd)
+    expect(await isKnown(store, before)).toBe(false)
+  },
+  testMsMax,
+)
 
 test(
   "an etcd under constant load does not outgrow its quota",

@@ -1,6 +1,7 @@
 import pino from "pino"
 import type { DriverHost } from "../../src/drivers/driver-host.ts"
 import { Engine, type EngineOptions } from "../../src/engine/engine.ts"
+import { Workspaces } from "../../src/engine/workspaces.ts"
 import { type HeldLease, HostLease } from "../../src/hosts/host-lease.ts"
 import type { ResourceEvent } from "../../src/model/event.ts"
 import type { JsonObject } from "../../src/model/json.ts"
@@ -197,6 +198,7 @@ export async function startEngine(
     ttlMs: leaseTtlMs,
     describe: () => ({
       hostId,
+      folder: hostId,
       version: "test",
       startedAt: "2026-01-01T00:00:00.000Z",
       labels: options.labels ?? {},
@@ -211,11 +213,12 @@ export async function startEngine(
     drivers,
     lease,
     appendLog: async () => {},
+    folder: hostId,
     labels: {},
     graceMs: 100,
     attemptsMax: 64,
     env: {},
-    workspaceOf: (runId) => `/nowhere/${runId}`,
+    workspaces: new Workspaces("/nowhere"),
     log,
     ...options,
   })

@@ -29,15 +29,20 @@ export async function runToEnd(command: readonly string[], options: { readonly c
 
 /** A process that goes on, with what it has printed so far. It is killed when its scope ends. */
 export interface Running extends AsyncDisposable {
+  readonly pid: number
   readonly exited: Promise<number>
   /** Waits until it has printed something that matches, and answers the match. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts a command in a folder, with a bare environment. */
-export function start(command: readonly string[], options: { readonly cwd: string }): Running {
-  const child = Bun.spawn([...command], { cwd: options.cwd, env: bareEnv, stdout: "pipe", stderr: "pipe" })
+/** Starts a command in a folder, with a bare environment and `env`. */
+export function start(
+  command: readonly string[],
+  options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
+): Running {
+  const { cwd, env = {} } = options
+  const child = Bun.spawn([...command], { cwd, env: { ...bareEnv, ...env }, stdout: "pipe", stderr: "pipe" })
   let output = ""
   const collect = async (stream: ReadableStream<Uint8Array>) => {
     const decoder = new TextDecoder()
@@ -45,6 +50,7 @@ export function start(command: readonly string[], options: { readonly cwd: strin
   }
   const collected = Promise.all([collect(child.stdout), collect(child.stderr)])
   return {
+    pid: child.pid,
     exited: child.exited,
     printed: (pattern) =>
       until(`${command.join(" ")} prints ${pattern}; it printed:\n${output}`, () => {

@@ -3,6 +3,7 @@ import {
   type AttemptResult,
   type DriverDescription,
   type DriverResult,
+  type DriverSchemas,
   listensFor,
 } from "../../src/model/driver.ts"
 import type { Fault } from "../../src/model/fault.ts"
@@ -36,6 +37,11 @@ export class ScriptedAttempt {
 
   fail(message: string): void {
     this.#settle({ success: false, message })
+  }
+
+  /** As one that knows that another attempt would fail, too. */
+  failForGood(message: string): void {
+    this.#settle({ success: false, message, retryable: false })
   }
 }
 
@@ -97,6 +103,9 @@ export class ScriptedDrivers implements DriverHost {
   }
   faults(): readonly Fault[] {
     return []
+  }
+  schemasOf(): DriverSchemas {
+    return {}
   }
   onChange(listener: () => void): void {
     this.#listeners.push(listener)

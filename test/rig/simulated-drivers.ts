@@ -1,11 +1,11 @@
 import type { Attempt, AttemptAbort } from "../../src/drivers/driver-host.ts"
-import type { DriverResult } from "../../src/model/driver.ts"
+import type { AttemptResult } from "../../src/model/driver.ts"
 import { ScriptedDrivers } from "./scripted-drivers.ts"
 
 /** How an attempt goes, if nothing ends it: how long it takes, and what comes of it. */
 export interface Course {
   readonly durationMs: number
-  readonly result: DriverResult
+  readonly result: AttemptResult
   /** How long it takes to end once it is aborted; at most its grace period. */
   readonly endingMs: number
 }
@@ -13,7 +13,7 @@ export interface Course {
 export interface SimulatedDriversOptions {
   readonly courseOf: (attempt: Attempt) => Course
   readonly onStart?: (attempt: Attempt) => void
-  readonly onEnd?: (attempt: Attempt, result: DriverResult) => void
+  readonly onEnd?: (attempt: Attempt, result: AttemptResult) => void
 }
 
 /** Drivers whose attempts take their course by themselves. */
@@ -25,11 +25,11 @@ export class SimulatedDrivers extends ScriptedDrivers {
     this.#options = options
   }
 
-  override async run(attempt: Attempt): Promise<DriverResult> {
+  override async run(attempt: Attempt): Promise<AttemptResult> {
     const { courseOf, onStart, onEnd } = this.#options
     onStart?.(attempt)
     const course = courseOf(attempt)
-    const { promise, resolve } = Promise.withResolvers<DriverResult>()
+    const { promise, resolve } = Promise.withResolvers<AttemptResult>()
     const timer = setTimeout(() => resolve(course.result), course.durationMs)
     attempt.signal.addEventListener("abort", () => {
       clearTimeout(timer)

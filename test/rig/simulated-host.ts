@@ -1,4 +1,5 @@
 import type { Engine } from "../../src/engine/engine.ts"
+import type { Labels } from "../../src/model/labels.ts"
 import type { Revision, Store, Write } from "../../src/store/store.ts"
 import { startEngine } from "./belt.ts"
 import { SimulatedDrivers, type SimulatedDriversOptions } from "./simulated-drivers.ts"
@@ -14,9 +15,11 @@ export interface SimulatedHostOptions {
   readonly clock: VirtualClock
   readonly store: Store
   readonly drivers: SimulatedDriversOptions
+  readonly labels?: Labels
   readonly attemptsMax?: number
   readonly delayMs?: () => number
   readonly fateOf?: (writes: readonly Write[]) => Fate
+  readonly lateMs?: () => number
   readonly onApplied?: (writes: readonly Write[], revision: Revision) => void
 }
 
@@ -28,15 +31,17 @@ export class SimulatedHost {
   readonly drivers: SimulatedDrivers
   readonly #store: Store
   readonly #attemptsMax: number
+  readonly labels: Labels
 
   constructor(options: SimulatedHostOptions) {
-    const { clock, store, hostId, drivers, attemptsMax = 64, ...faults } = options
+    const { clock, store, hostId, drivers, labels = {}, attemptsMax = 64, ...faults } = options
     this.hostId = hostId
     this.process = new VirtualProcess(clock)
     this.connection = new StoreConnection(store, { process: this.process, ...faults })
     this.drivers = new SimulatedDrivers(drivers)
     this.#store = store
     this.#attemptsMax = attemptsMax
+    this.labels = labels
   }
 
   /** Starts the engine. Rejects when the store does not answer; settles never when the process dies before. */
@@ -47,6 +52,7 @@ export class SimulatedHost {
         leaseTtlMs: simulatedTtlMs,
         graceMs: simulatedGraceMs,
         attemptsMax: this.#attemptsMax,
+        labels: this.labels,
       }),
     )
   }

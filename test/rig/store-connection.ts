@@ -12,8 +12,11 @@ import type {
 } from "../../src/store/store.ts"
 import { outside, type VirtualProcess } from "./virtual-clock.ts"
 
-/** What becomes of one commit: it is done; it is lost on its way, or its answer is; or the process dies before or after. */
-export type Fate = "done" | "lost" | "answer-lost" | "killed-before" | "killed-after"
+/**
+ * What becomes of one commit: it is done; it is lost on its way, or its answer is; it is given up, and arrives long
+ * after that; or the process dies before or after.
+ */
+export type Fate = "done" | "lost" | "answer-lost" | "late" | "killed-before" | "killed-after"
 
 export interface StoreConnectionOptions {
   readonly process: VirtualProcess
@@ -21,6 +24,8 @@ export interface StoreConnectionOptions {
   readonly delayMs?: () => number
   /** Asked once for each commit, in the order they reach the store. */
   readonly fateOf?: (writes: readonly Write[]) => Fate
+  /** How long after it was given up a late commit arrives. Default: at once. */
+  readonly lateMs?: () => number
   /** A commit of this process was applied. */
   readonly onApplied?: (writes: readonly Write[], revision: Revision) => void
 }
@@ -38,13 +43,15 @@ export class StoreConnection implements Store {
   cut = false
   /** Watches hear nothing for this long. */
   watchDelayMs = 0
+  /** Requests and answers take this much longer. */
+  slowMs = 0
   /** The lease granted last. */
   lease: Lease | undefined
 
   constructor(store: Store, options: StoreConnectionOptions) {
     this.#store = store
     this.#options = options
-    this.#delayMs = options.delayMs ?? (() => 0)
+    this.#delayMs = () => (options.delayMs?.() ?? 0) + this.slowMs
   }
 
   /** Every watch loses its place in the history, and the news that are on their way. */
@@ -65,13 +72,19 @@ export class StoreConnection implements Store {
     return this.#ask(async () => {
       const fate = this.#options.fateOf?.(writes) ?? "done"
       if (fate === "killed-before") this.#options.process.kill()
-      if (fate === "killed-before" || fate === "lost") throw unavailable()
-      const revision = await this.#store.commit(guards, writes)
-      if (revision !== undefined) this.#options.onApplied?.(writes, revision)
+      if (fate === "late") setTimeout(() => void this.#apply(guards, writes), this.#options.lateMs?.())
+      if (fate !== "done" && fate !== "answer-lost" && fate !== "killed-after") throw unavailable()
+      const revision = await this.#apply(guards, writes)
       if (fate === "killed-after") this.#options.process.kill()
       if (fate === "answer-lost") throw unavailable()
       return revision
     })
+  }
+
+  async #apply(guards: readonly Guard[], writes: readonly Write[]): Promise<Revision | undefined> {
+    const revision = await this.#store.commit(guards, writes)
+    if (revision !== undefined) this.#options.onApplied?.(writes, revision)
+    return revision
   }
 
   async *watch(prefix: string, since: Revision, signal: AbortSignal): AsyncGenerator<readonly Change[]> {

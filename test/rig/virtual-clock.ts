@@ -23,6 +23,8 @@ export class VirtualProcess {
   readonly #clock: VirtualClock
   readonly #killed = new AbortController()
   #held: Timer[] | undefined
+  /** How far its wall clock is off; the monotonic one is right whatever happens. */
+  wallOffsetMs = 0
 
   constructor(clock: VirtualClock) {
     this.#clock = clock
@@ -190,7 +192,7 @@ function replaceTime(clock: VirtualClock): Disposable {
       super(value)
     }
     static override now(): number {
-      return wallStartMs + clock.nowMs
+      return wallStartMs + clock.nowMs + (ownership.getStore()?.wallOffsetMs ?? 0)
     }
   }
   const set = (ring: (...given: unknown[]) => void, delayMs = 0, ...given: unknown[]) => {

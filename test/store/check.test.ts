@@ -5,9 +5,12 @@ import { checkStore } from "../../src/store/check.ts"
 import {
   activeRunKey,
   claimKey,
+  concurrencyKey,
   driverBundleKey,
   driverBundlePartKey,
+  hostFileKey,
   hostKey,
+  hostLeaseKey,
   moveKey,
   pipelineKey,
   pipelineRevisionKey,
@@ -171,23 +174,54 @@ describe("a check names", () => {
     ])
   })
 
-  test("hosts and claims without a lease, which would never go", async () => {
+  test("no deferred step, and none of a pipeline from before the run was mended", async () => {
+    await using rig = await storeInOrder()
+    const header = JSON.parse((await rig.store.get(runKey(rig.runId)))?.value ?? "{}")
+    const step = JSON.stringify({ status: "succeeded", attempt: 1 })
+    const deferred = [{ id: "build.deferred" }]
+    await write(rig.store, put(stepKey(rig.runId, "build.deferred"), step))
+    await write(rig.store, put(runKey(rig.runId), JSON.stringify({ ...header, deferred })))
+    expect(await faultsOf(rig.store)).toEqual([])
+    await write(rig.store, put(stepKey(rig.runId, "gone"), step))
+    await write(rig.store, put(runKey(rig.runId), JSON.stringify({ ...header, deferred, mended: 1 })))
+    expect(await faultsOf(rig.store)).toEqual([])
+  })
+
+  test("concurrency keys that runs hold which are over, or are not there", async () => {
+    await using rig = await storeInOrder()
+    const key = concurrencyKey("production")
+    const since = "2026-01-01T00:00:00.000Z"
+    const places = { holders: [{ runId: rig.over, since }], queue: [{ runId: "x", since, priority: 0 }] }
+    await write(rig.store, put(key, JSON.stringify({ key: "production", ...places })))
+    expect(await faultsOf(rig.store)).toEqual([
+      `${key}: the run ${rig.over} has ended`,
+      `${key}: there is no run x`,
+    ])
+  })
+
+  test("hosts, what they publish and claims without a lease, which would never go", async () => {
     await using rig = await storeInOrder()
     const lease = await rig.store.grant(60_000)
     const claim = JSON.stringify({ hostId: "h", attempt: 1 })
     const host = { type: "put", key: hostKey("h"), value: '{"hostId":"h"}' } as const
+    const fence = { type: "put", key: hostLeaseKey("h"), value: "" } as const
+    const file = { type: "put", key: hostFileKey("h", "deep/a.yaml"), value: '{"hostId":"h"}' } as const
     const held = { type: "put", key: claimKey(rig.runId, "build"), value: claim } as const
     await rig.store.commit(
       [],
       [
         { ...host, lease },
+        { ...fence, lease },
+        { ...file, lease },
         { ...held, lease },
       ],
     )
     expect(await faultsOf(rig.store)).toEqual([])
-    await rig.store.commit([], [host, held])
+    await rig.store.commit([], [host, fence, file, held])
     expect(await faultsOf(rig.store)).toEqual(
-      [host.key, held.key].map((key) => `${key}: it has no lease, so it outlives its host`),
+      [file.key, fence.key, host.key, held.key].map(
+        (key) => `${key}: it has no lease, so it outlives its host`,
+      ),
     )
   })
 

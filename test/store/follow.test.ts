@@ -80,6 +80,27 @@ test("a follower whose watch breaks goes on where it was", async () => {
   stop.abort()
 })
 
+test("a follower says once that the store is away, however often it asks", async () => {
+  await using store = await openSqlite(":memory:")
+  let asked = 0
+  const compacted = withBreakingWatch(store, new ConveyorError("COMPACTED", "gone"))
+  const away = new Proxy(compacted, {
+    get(target, name) {
+      if (name === "list" && ++asked > 1 && asked < 4) {
+        return () => Promise.reject(new ConveyorError("STORE_UNAVAILABLE", "away"))
+      }
+      return Reflect.get(target, name) as unknown
+    },
+  })
+  const stop = new AbortController()
+  const told = await followed(away, stop.signal)
+  await write(store, put("a/1", "x"))
+  await until("it is listed again", () => told.includes("listed a/1"))
+  expect(asked).toBe(4)
+  expect(told).toEqual(["listed ", "put a/1", "ConveyorError: away", "listed a/1"])
+  stop.abort()
+})
+
 test("a follower rejects when the first listing fails", async () => {
   const store = await openSqlite(":memory:")
   await store[Symbol.asyncDispose]()

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { openStore } from "../../src/store/open.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
+import { openDatabase } from "../../src/store/sqlite-file.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { changes, put, rejection, remove, wordOf, write } from "./watching.ts"
 
@@ -62,6 +63,14 @@ test("what was acknowledged outlives a process that is killed, and its leases do
   // The claim's delete is a revision of its own, which a reader of the old process's last one gets to see.
   expect((await changes(store, { since: revision - 1, count: 1 })).map(wordOf)).toEqual(["-claim"])
   await rejection("COMPACTED", changes(store, { since: revision - 2, count: 1 }))
+})
+
+test("a commit in a file is synced to the disk before it is answered", async () => {
+  await using folder = await tempFolder()
+  using db = openDatabase(join(folder.path, "store.db"), {})
+  expect(db.query("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" })
+  const full = 2
+  expect(db.query("PRAGMA synchronous").get()).toEqual({ synchronous: full })
 })
 
 test("commits of one turn see each other, and those that conflict change nothing", async () => {

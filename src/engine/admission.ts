@@ -1,0 +1,77 @@
+import { messageOf } from "../errors.ts"
+import { type Asking, admit, isIn, type RunConcurrency, released } from "../model/concurrency.ts"
+import { evaluateExpressions } from "../model/expression.ts"
+import type { Pipeline } from "../model/pipeline.ts"
+import type { Run, Verdict } from "../model/run.ts"
+import { metadataOf, startScope } from "../model/run-scope.ts"
+import type { Draft } from "./draft.ts"
+import { contentOf } from "./starting.ts"
+import { stamp } from "./step-states.ts"
+
+/*
+ * The one way onto the belt, for a run that is new, done again or taken up after a crash: where its pipeline has a
+ * concurrency key, it starts when it holds that key, and gives it back by the commit that ends it.
+ */
+
+/** A run that is not on the belt yet: may it start? If not, what happens instead is planned; a verdict ends it. */
+export function admission(draft: Draft): "admitted" | "waits" | Verdict {
+  const { run, observed } = draft
+  const { pipeline } = observed
+  if (run.status !== "pending" || pipeline?.concurrency === undefined) return "admitted"
+  let concurrency: RunConcurrency
+  try {
+    concurrency = run.concurrency ?? concurrencyOf(draft, pipeline.concurrency)
+  } catch (error) {
+    return { status: "failed", message: messageOf(error) }
+  }
+  const asking: Asking = {
+    runId: run.runId,
+    concurrency,
+    priority: pipeline.priority ?? 0,
+    now: stamp(draft.now),
+  }
+  const known = observed.concurrencyOf(concurrency.key)
+  const answer = admit(known, asking)
+  switch (answer.type) {
+    case "admitted": {
+      const { queuedAt: _, ...held } = concurrency
+      if (run.concurrency === undefined || concurrency.queuedAt !== undefined)
+        draft.run = { ...run, concurrency: held }
+      if (answer.record !== known) draft.keep(concurrency.key, answer.record)
+      return "admitted"
+    }
+    case "wait":
+      if (!isIn(known, run.runId) || concurrency.queuedAt === undefined) {
+        draft.run = { ...run, concurrency: { ...concurrency, queuedAt: asking.now } }
+        draft.keep(concurrency.key, answer.record)
+      } else {
+        for (const runId of answer.cancels) draft.effect({ type: "replace", runId })
+      }
+      return "waits"
+    case "rejected":
+      return {
+        status: "cancelled",
+        message: `rejected: the key "${concurrency.key}" is held by run ${answer.by.runId} since ${answer.by.since}`,
+      }
+    default:
+      return answer satisfies never
+  }
+}
+
+/** A run that ends gives back what it holds, and its place in the queue. */
+export function release(draft: Draft, run: Run): void {
+  if (run.concurrency === undefined) return
+  const { key } = run.concurrency
+  const known = draft.observed.concurrencyOf(key)
+  if (known !== undefined && isIn(known, run.runId)) draft.keep(key, released(known, run.runId))
+}
+
+function concurrencyOf(
+  draft: Draft,
+  { key, limit, policy }: NonNullable<Pipeline["concurrency"]>,
+): RunConcurrency {
+  const content = contentOf(draft)
+  const scope = { ...startScope(content), metadata: metadataOf(content) }
+  const value = evaluateExpressions(key, scope, "the concurrency key")
+  return { key: typeof value === "string" ? value : JSON.stringify(value), limit, policy }
+}

@@ -1,0 +1,48 @@
+import type { PipelineStep } from "../model/pipeline.ts"
+import type { Draft } from "./draft.ts"
+
+/* Where a run is: the host that has its workspace, and the places where its log lies. Pure. */
+
+/** How long a step is left to the host the run is on. */
+const leftMs = 300
+
+/**
+ * Is a step that could start here left to the host the run is on, which has its workspace? Only for a short time, and when
+ * that host is alive and could start it too; else whoever looks first starts it. `hash`: the code it is pinned to.
+ */
+export function isLeft(draft: Draft, step: PipelineStep, hash: string | undefined): boolean {
+  const { host, left } = draft.observed
+  const { monotonicMs } = draft.now
+  const preferred = hostBefore(draft, step)
+  if (preferred === undefined || preferred === host.hostId) return false
+  if (!host.couldStart(preferred, { name: step.driver, hash })) return false
+  const untilMs = left.get(step.id) ?? monotonicMs + leftMs
+  if (untilMs <= monotonicMs) return false
+  if (!left.has(step.id)) draft.effect({ type: "leave", stepId: step.id, untilMs })
+  draft.wakeAt(untilMs)
+  return true
+}
+
+/** The host that did the last of the steps before this one; for one that follows none, the last that came to the run. */
+function hostBefore({ run, states }: Draft, { needs }: PipelineStep): string | undefined {
+  let hostId = needs.length === 0 ? run.logs?.at(-1)?.hostId : undefined
+  let finishedAt = ""
+  for (const need of needs) {
+    const state = states.get(need)
+    if (state === undefined || !("hostId" in state && "finishedAt" in state)) continue
+    if (state.finishedAt <= finishedAt) continue
+    hostId = state.hostId
+    finishedAt = state.finishedAt
+  }
+  return hostId
+}
+
+/** Where attempts of this host log, by index in the run's places. A new place is written down in the header. */
+export function logPlace(draft: Draft): number {
+  const { folder, hostId } = draft.observed.host
+  const places = draft.run.logs ?? []
+  const known = places.findIndex((place) => place.folder === folder)
+  if (known >= 0) return known
+  draft.run = { ...draft.run, logs: [...places, { folder, hostId }] }
+  return places.length
+}

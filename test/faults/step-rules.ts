@@ -1,0 +1,143 @@
+import type { PipelineStep } from "../../src/model/pipeline.ts"
+import { type Claim, isEnded, type Run, type StepState } from "../../src/model/run.ts"
+
+/*
+ * What must be so at each change of a step, whoever made it:
+ *
+ *   - a step that has ended never changes, and no step changes after its run's end
+ *   - attempts are numbered 1, 2, 3, …, each number is given once, and numbers never go back
+ *   - an attempt starts only where nobody holds the step, after all steps it needs have succeeded, and never in a run
+ *     that is stopping
+ *   - an attempt is ended by the host that holds it; when nobody holds it, it is cancelled where its run goes on without
+ *     it, and a cut-off attempt that must not be done twice waits for a word
+ *   - a step is tried again only when its attempt failed and `retry` has one left, and fails only when it has none
+ *   - an attempt that takes up a cut-off one goes under that one's origin, so that both have the same token; any other
+ *     goes under its own
+ *   - a cut-off attempt of a step with `effects: once` is followed by a probe or a word, never by another attempt, and
+ *     a step without it is never asked about
+ *   - the first word on how an attempt ended stands, and the step ends by that word
+ */
+
+/** A change of a step, and what there was before it. */
+export interface StepMoment {
+  readonly header: Run | undefined
+  readonly step: PipelineStep | undefined
+  readonly before: StepState | undefined
+  readonly after: StepState
+  readonly claim: Claim | undefined
+  readonly states: ReadonlyMap<string, StepState>
+}
+
+type Running = StepState & { readonly status: "running" }
+type Waiting = StepState & { readonly status: "waiting" }
+
+/** What is wrong with this change, as the end of a sentence; undefined when nothing is. */
+export function faultOfStep(moment: StepMoment): string | undefined {
+  const { header, before, after } = moment
+  if (header === undefined || isEnded(header.status)) return "changed after the end of its run"
+  if (before !== undefined && "result" in before) return "got a result twice"
+  if (moment.step === undefined) return "is in no pipeline"
+  if (after.status === "running") return faultOfStart(moment, after)
+  if (before?.status === "running") return faultOfEnd(moment, before)
+  if (before?.status === "waiting") return faultOfWaiting(moment, before)
+  return after.status === "waiting" && after.attempt === 0
+    ? undefined
+    : `is ${after.status} and never started`
+}
+
+function faultOfStart({ header, step, before, claim, states }: StepMoment, after: Running) {
+  if (after.attempt !== (before?.attempt ?? 0) + 1) return `came after #${before?.attempt ?? 0}`
+  if (claim !== undefined) return `started while ${claim.hostId} held #${claim.attempt}`
+  if (header !== undefined && isStopping(header)) return "started in a stopping run"
+  for (const need of step?.needs ?? []) {
+    if (states.get(need)?.status !== "succeeded") return `started before ${need} had succeeded`
+  }
+  if (after.origin !== originAfter(before)) return `goes under #${after.origin}, not #${originAfter(before)}`
+  const once = step?.effects === "once"
+  if ((after.probing !== undefined) !== (once && before?.status === "running")) {
+    return after.probing === undefined ? "does again what must happen once" : "probes without a reason"
+  }
+  if (before?.status !== "waiting") return undefined
+  if (before.waitingFor.type !== "resolution") return undefined
+  return before.resolution?.outcome === "retry" ? undefined : "started without a word on the one before"
+}
+
+/** The attempt whose token the next one has; undefined: its own. */
+function originAfter(before: StepState | undefined): number | undefined {
+  if (before?.status === "running") return before.origin ?? before.attempt
+  return before?.status === "waiting" ? before.origin : undefined
+}
+
+/** An attempt is over, one way or another. */
+function faultOfEnd(moment: StepMoment, before: Running): string | undefined {
+  const { step, after, claim } = moment
+  const once = step?.effects === "once"
+  const asks = after.status === "waiting" && after.waitingFor.type === "resolution"
+  if (asks && !once) return "is asked about, and may be done again"
+  if (claim === undefined) {
+    if (after.status === "cancelled") {
+      return isCalledOff(moment) ? undefined : "was cancelled without a reason"
+    }
+    if (after.status === "waiting" && after.waitingFor.type !== "timer")
+      return faultOfPostponed(after, before)
+    return `was ended as ${after.status} by a host that did not hold it`
+  }
+  if (claim.hostId !== before.hostId || claim.attempt !== before.attempt) return "is held by another host"
+  if (after.status === "waiting") {
+    if (after.attempt !== before.attempt) return `took the place of #${before.attempt}`
+    if (asks) return before.probing === undefined ? "is asked about, and nothing cut it off" : undefined
+    if (after.waitingFor.type !== "timer")
+      return `waits for a ${after.waitingFor.type} in the hands of its host`
+    const attempts = step?.retry?.attempts ?? 1
+    return madeBy(before) < attempts ? undefined : `is tried again, and ${attempts} are all it has`
+  }
+  const numbers = after.status === "cancelled" ? [before.attempt, madeBy(before)] : [madeBy(before)]
+  if (!numbers.includes(after.attempt)) return `took the place of #${before.attempt}`
+  const mayRetry = madeBy(before) < (step?.retry?.attempts ?? 1)
+  return after.status === "failed" && mayRetry && !isCalledOff(moment)
+    ? "failed, and had another attempt"
+    : undefined
+}
+
+/** The attempt that did the work: the one that a probe asks about. */
+const madeBy = ({ probing, attempt }: Running) => probing?.attempt ?? attempt
+
+/** It waits for a driver, a host or a word before its cut-off attempt is taken up. */
+function faultOfPostponed(after: Waiting, before: Running): string | undefined {
+  if (after.attempt !== before.attempt) return `took the place of #${before.attempt}`
+  return after.origin === originAfter(before) ? undefined : "lost the token of the one it takes up"
+}
+
+function faultOfWaiting(moment: StepMoment, before: Waiting): string | undefined {
+  const { after } = moment
+  if (after.status === "cancelled") {
+    return isCalledOff(moment) ? undefined : "was cancelled without a reason"
+  }
+  if (before.waitingFor.type !== "resolution") {
+    return after.status === "waiting" && after.attempt === before.attempt
+      ? undefined
+      : `is ${after.status}, and waited`
+  }
+  const { resolution } = before
+  if (after.status === "waiting") {
+    if (!Bun.deepEquals(after.waitingFor, before.waitingFor)) return "has another question"
+    return resolution === undefined ? undefined : "was resolved twice"
+  }
+  if (resolution === undefined) return `is ${after.status}, and nobody said so`
+  const isTheWord =
+    "result" in after &&
+    resolution.outcome === after.status &&
+    "result" in resolution &&
+    Bun.deepEquals(resolution.result, after.result)
+  return isTheWord ? undefined : `is ${after.status}, and the word was ${resolution.outcome}`
+}
+
+/** Does its run go on without it: because it is stopping, or because another step has failed? */
+function isCalledOff({ header, states }: StepMoment): boolean {
+  if (header !== undefined && isStopping(header)) return true
+  return [...states.values()].some(({ status }) => status === "failed")
+}
+
+function isStopping(run: Run): boolean {
+  return run.cancelRequestedAt !== undefined || (run.status === "running" && run.stopping !== undefined)
+}

@@ -1,0 +1,327 @@
+import type { Pipeline, PipelineStep } from "../../src/model/pipeline.ts"
+import {
+  type Claim,
+  isEnded,
+  type Run,
+  type RunStatus,
+  type StepState,
+  type Verdict,
+} from "../../src/model/run.ts"
+import { keyOf, revisionOf } from "../../src/store/change.ts"
+import { parseRunKey, pipelineRevisionKey, prefixes } from "../../src/store/keys.ts"
+import type { Change, Revision, Store } from "../../src/store/store.ts"
+import { faultOfStep, type StepMoment } from "./step-rules.ts"
+
+/*
+ * What must be so at each change of a run, whoever made it. The rules for steps are in step-rules.ts; for runs:
+ *
+ *   - a header is never deleted, and never changes after its end
+ *   - a run goes pending → running → its end, or from pending to its end, and never back
+ *   - what it is pinned to (resource, pipeline, steps, code of drivers) never changes, and is in the store
+ *   - a request to cancel, and a verdict that stands written, never change; a run ends by whichever came first
+ *   - a run does not end while a step of it runs or is claimed
+ *   - it is marked as active exactly as long as it has not ended
+ *   - a claim is made for a running attempt of its own, by its own host, where there is none
+ */
+
+/** What has been seen of one run. */
+interface Account {
+  header: Run | undefined
+  pipeline: Pipeline | undefined
+  active: boolean
+  readonly states: Map<string, StepState>
+  readonly claims: Map<string, Claim>
+}
+
+export interface WitnessOptions {
+  /** An attempt has started, in the place of the state before it. */
+  readonly onStart?: (before: StepState | undefined, after: StepState) => void
+  /** An attempt has its result. `named` is `<run>/<step>#<attempt>`. */
+  readonly onResult?: (named: string, state: StepState) => void
+  /** An attempt was ended at this revision, while this host held it. */
+  readonly onHeldEnd?: (revision: Revision, hostId: string) => void
+}
+
+/** How often each kind of thing was seen. */
+export interface WitnessCounts {
+  changes: number
+  /** Attempts that started. */
+  starts: number
+  /** Runs that ended. */
+  ends: number
+}
+
+/**
+ * Sees every change of every run, in order and from outside, and says when one breaks a promise. Whoever runs a
+ * scenario races it against {@link broken}.
+ */
+export class Witness {
+  readonly #store: Pick<Store, "get" | "watch">
+  readonly #options: WitnessOptions
+  readonly #runs = new Map<string, Account>()
+  readonly #broken = Promise.withResolvers<never>()
+  readonly #trace = new Bun.CryptoHasher("sha256")
+  readonly counts: WitnessCounts = { changes: 0, starts: 0, ends: 0 }
+  /** Every promise that was broken, in words. */
+  readonly breaches: string[] = []
+
+  constructor(store: Pick<Store, "get" | "watch">, options: WitnessOptions = {}) {
+    this.#store = store
+    this.#options = options
+    this.#broken.promise.catch(() => {})
+  }
+
+  /** Rejects with the first promise that was broken. */
+  get broken(): Promise<never> {
+    return this.#broken.promise
+  }
+
+  /** Identity of all that happened to runs until now. */
+  get traceHash(): string {
+    return this.#trace.copy().digest("hex")
+  }
+
+  /** Sees what happens after `since`, until the signal aborts. */
+  async follow(signal: AbortSignal, since: Revision = 0): Promise<void> {
+    for await (const changes of this.#store.watch(prefixes.runs, since, signal)) await this.observe(changes)
+  }
+
+  /** Takes in changes in their order; those of one revision together. */
+  async observe(changes: readonly Change[]): Promise<void> {
+    const touched = new Set<string>()
+    for (const change of changes) {
+      const key = parseRunKey(keyOf(change))
+      if (key === undefined) continue
+      await this.#observe(change)
+      touched.add(key.runId)
+    }
+    for (const runId of touched) this.#expectWhole(runId)
+  }
+
+  /** The state of a step as last seen. */
+  stateOf(runId: string, stepId: string): StepState | undefined {
+    return this.#runs.get(runId)?.states.get(stepId)
+  }
+
+  headerOf(runId: string): Run | undefined {
+    return this.#runs.get(runId)?.header
+  }
+
+  pipelineOf(runId: string): Pipeline | undefined {
+    return this.#runs.get(runId)?.pipeline
+  }
+
+  /** The ids of the runs that have ended, or that have not. */
+  runsThat(ended: "have ended" | "have not ended"): readonly string[] {
+    return [...this.#runs]
+      .filter(([, { header }]) => header !== undefined && isEnded(header.status) === (ended === "have ended"))
+      .map(([runId]) => runId)
+  }
+
+  /** Steps that wait for somebody to say how an attempt ended. */
+  get asking(): readonly { readonly runId: string; readonly stepId: string }[] {
+    return this.runsThat("have not ended").flatMap((runId) =>
+      [...this.#accountOf(runId).states]
+        .filter(([, state]) => state.status === "waiting" && state.waitingFor.type === "resolution")
+        .filter(([, state]) => !("resolution" in state) || state.resolution === undefined)
+        .map(([stepId]) => ({ runId, stepId })),
+    )
+  }
+
+  /** Says so when anything is left that a finished run leaves behind, or when one of these runs is not there. */
+  expectAllEnded(runIds: Iterable<string>): void {
+    for (const runId of runIds) {
+      this.#expect(this.headerOf(runId) !== undefined, `run ${runId} was acknowledged and is lost`)
+    }
+    for (const [runId, { header, active, claims, states }] of this.#runs) {
+      if (header === undefined) continue
+      this.#expect(isEnded(header.status), `run ${runId} is still ${header.status}`)
+      this.#expect(!active, `run ${runId} has ended and is marked as active`)
+      this.#expect(claims.size === 0, `run ${runId} has ended and ${[...claims.keys()]} is claimed`)
+      const statuses = [...states.values()].map(({ status }) => status)
+      const isConsistent =
+        header.status === "succeeded"
+          ? statuses.every((status) => status === "succeeded")
+          : header.status === "cancelled" || statuses.includes("failed")
+      this.#expect(isConsistent, `run ${runId} is ${header.status} with steps that are ${statuses}`)
+    }
+  }
+
+  /** These runs, and where they stand. */
+  describe(runIds: readonly string[]): string {
+    return runIds
+      .map((runId) => {
+        const { header, states, claims } = this.#accountOf(runId)
+        return JSON.stringify({ header, states: [...states], claims: [...claims] })
+      })
+      .join("\n")
+  }
+
+  /** A promise was broken. */
+  fail(sentence: string): void {
+    this.breaches.push(sentence)
+    this.#broken.reject(new Error(sentence))
+  }
+
+  #expect(holds: boolean, sentence: string): void {
+    if (!holds) this.fail(sentence)
+  }
+
+  #accountOf(runId: string): Account {
+    const known = this.#runs.get(runId)
+    if (known !== undefined) return known
+    const account: Account = {
+      header: undefined,
+      pipeline: undefined,
+      active: false,
+      states: new Map(),
+      claims: new Map(),
+    }
+    this.#runs.set(runId, account)
+    return account
+  }
+
+  async #observe(change: Change): Promise<void> {
+    const key = parseRunKey(keyOf(change))
+    if (key === undefined) return
+    this.counts.changes++
+    const value = change.type === "put" ? change.entry.value : undefined
+    this.#trace.update(`${revisionOf(change)} ${keyOf(change)} ${value ?? "-"}\n`)
+    const account = this.#accountOf(key.runId)
+    switch (key.type) {
+      case "active":
+        account.active = value !== undefined
+        break
+      case "header":
+        this.#expect(value !== undefined, `the header of run ${key.runId} was deleted`)
+        if (value !== undefined) await this.#observeHeader(account, JSON.parse(value) as Run)
+        break
+      case "step":
+        this.#expect(value !== undefined, `the step ${key.runId}/${key.stepId} was deleted`)
+        if (value !== undefined) {
+          this.#observeState(account, key, { after: JSON.parse(value), revision: revisionOf(change) })
+        }
+        break
+      case "claim":
+        if (value === undefined) account.claims.delete(key.stepId)
+        else this.#observeClaim(account, key, JSON.parse(value) as Claim)
+        break
+      default:
+        key satisfies never
+    }
+  }
+
+  async #observeHeader(account: Account, run: Run): Promise<void> {
+    const before = account.header
+    const fault = before === undefined ? undefined : faultOfHeader(before, run)
+    this.#expect(fault === undefined, `run ${run.runId} ${fault}`)
+    account.header = run
+    if (run.pipeline !== undefined && account.pipeline === undefined) {
+      const entry = await this.#store.get(pipelineRevisionKey(run.pipeline.hash))
+      this.#expect(entry !== undefined, `run ${run.runId} is pinned to a pipeline that is not there`)
+      if (entry !== undefined) account.pipeline = JSON.parse(entry.value) as Pipeline
+    }
+    if (isEnded(run.status) && !(before !== undefined && isEnded(before.status))) this.counts.ends++
+  }
+
+  #observeState(
+    account: Account,
+    { runId, stepId }: { readonly runId: string; readonly stepId: string },
+    { after, revision }: { readonly after: StepState; readonly revision: Revision },
+  ): void {
+    const { states, claims, header } = account
+    const before = states.get(stepId)
+    const named = `${runId}/${stepId}#${after.attempt}`
+    const step = this.#stepOf(account, stepId)
+    const claim = claims.get(stepId)
+    const moment: StepMoment = { header, step, before, after, claim, states }
+    const fault = faultOfStep(moment)
+    this.#expect(fault === undefined, `${named} ${fault}`)
+    if (after.status === "running") {
+      this.counts.starts++
+      this.#options.onStart?.(before, after)
+    } else if (before?.status === "running") {
+      if (claim !== undefined) this.#options.onHeldEnd?.(revision, claim.hostId)
+      if (after.status !== "waiting") {
+        this.#options.onResult?.(`${runId}/${stepId}#${before.attempt}`, after)
+      }
+    }
+    states.set(stepId, after)
+  }
+
+  #observeClaim(
+    { claims, states }: Account,
+    { runId, stepId }: { readonly runId: string; readonly stepId: string },
+    claim: Claim,
+  ): void {
+    const state = states.get(stepId)
+    this.#expect(!claims.has(stepId), `${runId}/${stepId} was claimed while it was claimed`)
+    const isItsOwn =
+      state?.status === "running" && state.attempt === claim.attempt && state.hostId === claim.hostId
+    this.#expect(isItsOwn, `${runId}/${stepId} was claimed for #${claim.attempt}, which does not run there`)
+    claims.set(stepId, claim)
+  }
+
+  /** What must be so between two revisions. */
+  #expectWhole(runId: string): void {
+    const { header, active, states, claims } = this.#accountOf(runId)
+    if (header === undefined) return
+    const ended = isEnded(header.status)
+    this.#expect(active !== ended, `run ${runId} is ${header.status} and its mark says something else`)
+    for (const [stepId, state] of states) {
+      if (state.status === "running") this.#expect(!ended, `run ${runId} ended while ${stepId} was running`)
+      else this.#expect(!claims.has(stepId), `${runId}/${stepId} is ${state.status} and claimed`)
+      if (state.status === "running" && claims.has(stepId)) {
+        const pinned = header.drivers?.[this.#stepOf(this.#accountOf(runId), stepId)?.driver ?? ""]
+        this.#expect(
+          pinned === state.driverHash,
+          `${runId}/${stepId} runs code that the run is not pinned to`,
+        )
+      }
+    }
+  }
+
+  #stepOf({ header, pipeline }: Account, stepId: string): PipelineStep | undefined {
+    return (header?.steps ?? pipeline?.steps)?.find(({ id }) => id === stepId)
+  }
+}
+
+const next: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
+  pending: ["pending", "running", "succeeded", "failed", "cancelled"],
+  running: ["running", "succeeded", "failed", "cancelled"],
+  succeeded: [],
+  failed: [],
+  cancelled: [],
+}
+
+/** What is wrong with this change of a header, as the end of a sentence; undefined when nothing is. */
+function faultOfHeader(before: Run, after: Run): string | undefined {
+  if (isEnded(before.status)) return "changed after its end"
+  if (!next[before.status].includes(after.status)) return `went from ${before.status} to ${after.status}`
+  for (const name of ["runId", "event", "resource", "pipeline", "rerunOf", "createdAt"] as const) {
+    if (!same(before[name], after[name])) return `changed its ${name}`
+  }
+  for (const name of ["steps", "cancelRequestedAt"] as const) {
+    if (before[name] !== undefined && !same(before[name], after[name])) return `changed its ${name}`
+  }
+  for (const [driver, hash] of Object.entries(before.drivers ?? {})) {
+    if (after.drivers?.[driver] !== hash) return `changed its code of ${driver}`
+  }
+  const verdict = verdictOf(after)
+  if (before.status !== "running" || before.stopping === undefined) {
+    const isOverlooked =
+      before.cancelRequestedAt !== undefined && (verdict?.status ?? "cancelled") !== "cancelled"
+    return isOverlooked ? `is to end as ${verdict?.status}, and was cancelled` : undefined
+  }
+  return verdict !== undefined && verdict.status === before.stopping.status
+    ? undefined
+    : `was to end as ${before.stopping.status}, not ${verdict?.status}`
+}
+
+/** How it is to end, or has ended. */
+function verdictOf(run: Run): Pick<Verdict, "status"> | undefined {
+  if (isEnded(run.status)) return { status: run.status }
+  return run.status === "running" ? run.stopping : undefined
+}
+
+const same = (a: unknown, b: unknown) => Bun.deepEquals(a, b)
