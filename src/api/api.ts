@@ -21,7 +21,7 @@ import { isExpected, problemOf } from "./problem.ts"
 import { rerunRoutes } from "./rerun.ts"
 import { resolveRoutes } from "./resolve.ts"
 import { resourceRoutes } from "./resources.ts"
-import type { ApiContext, ApiServer, Call, Route } from "./route.ts"
+import type { ApiContext, ApiServer, Call, ProcessesOf, Route } from "./route.ts"
 import { startRunFeed } from "./run-feed.ts"
 import { runRoutes } from "./runs.ts"
 import { unmatched } from "./unmatched.ts"
@@ -39,6 +39,8 @@ export interface ApiOptions {
   readonly version: string
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
+  /** What runs on this machine of an attempt. Default: that cannot be told. */
+  readonly processesOf?: ProcessesOf
   /** How long a dead host keeps its claims. */
   readonly leaseTtlMs: number
   /** More routes, such as those of the dashboard. */
@@ -87,6 +89,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     peers: new PeerLogs({ hosts, now }),
     version: options.version,
     env: options.env,
+    processesOf: options.processesOf ?? (() => undefined),
     leaseTtlMs: options.leaseTtlMs,
     now,
     signal: stopping.signal,

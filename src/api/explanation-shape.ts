@@ -48,8 +48,28 @@ const reasonShape = v.variant("type", [
   v.object({ type: v.literal("lastOfAll"), by: blockers }),
   v.object({ type: v.literal("held"), since: time, until: v.exactOptional(time) }),
   v.object({ type: v.literal("maxParallel"), maxParallel: v.number(), running: v.array(v.string()) }),
-  v.object({ type: v.literal("place"), place: placeShape, since: v.exactOptional(time) }),
-  v.object({ type: v.literal("starting"), hosts: v.array(v.string()) }),
+  v.object({
+    type: v.literal("concurrency"),
+    key: v.string(),
+    limit: v.number(),
+    holders: v.array(v.object({ runId: v.string(), since: time })),
+    ahead: v.array(v.string()),
+    replaces: v.exactOptional(v.literal(true)),
+    since: time,
+  }),
+  v.object({
+    type: v.literal("place"),
+    place: placeShape,
+    since: v.exactOptional(time),
+    until: v.exactOptional(time),
+  }),
+  v.object({
+    type: v.literal("starting"),
+    hosts: v.array(v.string()),
+    workspace: v.exactOptional(
+      v.object({ hostId: v.string(), state: v.picklist(["free", "unable", "gone"]) }),
+    ),
+  }),
   v.object({ type: v.literal("conditionDue"), outcome: v.picklist(["false", "error"]) }),
   v.object({
     type: v.literal("timer"),
@@ -72,6 +92,7 @@ const reasonShape = v.variant("type", [
     probing: v.exactOptional(v.number()),
     calledOff: v.boolean(),
     kill: v.boolean(),
+    processes: v.exactOptional(v.array(v.object({ pid: v.number(), command: v.string() }))),
   }),
   v.object({
     type: v.literal("orphaned"),
@@ -85,7 +106,7 @@ const reasonShape = v.variant("type", [
 const outlookShape = v.object({
   expression: v.string(),
   implied: v.exactOptional(v.literal(true)),
-  values: v.array(v.object({ ...readValue, open: v.exactOptional(v.literal(true)) })),
+  values: v.array(v.object({ ...readValue, until: v.exactOptional(v.string()) })),
   outcome: v.picklist(["true", "false", "open", "error"]),
   falseParts: v.exactOptional(v.array(v.string())),
   message: v.exactOptional(v.string()),
@@ -96,6 +117,7 @@ export const explanationShape = v.object({
   status: v.picklist(runStatuses),
   message: v.string(),
   ends: v.exactOptional(v.string()),
+  timeoutAt: v.exactOptional(time),
   steps: v.array(
     v.object({
       id: v.string(),

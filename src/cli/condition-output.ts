@@ -28,7 +28,7 @@ export function conditionLines(
   ]
 }
 
-function valueText({ open, value }: KnownValue, style: Style): string {
-  if (open === true) return style.dim("not known yet")
+function valueText({ until, value }: KnownValue, style: Style): string {
+  if (until !== undefined) return style.dim(`not known until ${printable(until)}`)
   return value === undefined ? style.dim("not there") : printable(JSON.stringify(value))
 }

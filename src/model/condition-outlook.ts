@@ -18,18 +18,19 @@ export interface ConditionOutlook {
   readonly message?: string
 }
 
-/** Something a condition reads. `open`: its value is not known yet, and none is shown. */
-export type KnownValue = ReadValue & { readonly open?: true }
+/** Something a condition reads. `until`: its value is not known before this, which is told in words; none is shown. */
+export type KnownValue = ReadValue & { readonly until?: string }
 
 /** What is known to whoever looks at a condition. */
 export interface Knowledge {
   readonly scope: ExpressionScope
-  /** What is shown of values, where that is something else than what is evaluated. */
-  readonly shown?: ExpressionScope
-  /** Is what this reads as it will be when the condition is evaluated? */
-  isSettled(read: ExpressionRead): boolean
-  /** And what `success()` and `failure()` answer? */
-  readonly isStatusSettled: boolean
+  /**
+   * What has to come before what this reads is as it will be when the condition is evaluated, in words that follow
+   * "until"; undefined where it is so already.
+   */
+  openUntil(read: ExpressionRead): string | undefined
+  /** The same for what `success()` and `failure()` answer. */
+  readonly statusOpenUntil: string | undefined
 }
 
 /** Looks at a condition before it is evaluated, or again afterwards. Never throws. `implies`: may it imply `success()`? */
@@ -69,23 +70,26 @@ function outcomeOf(
 }
 
 function knownValues(source: string, tree: ASTNode, knowledge: Knowledge): readonly KnownValue[] {
-  const open = new Set(
-    readsOfProgram({ tree })
-      .reads.filter((read) => !knowledge.isSettled(read))
-      .map(({ expression }) => expression),
+  const open = new Map(
+    readsOfProgram({ tree }).reads.map((read) => [read.expression, knowledge.openUntil(read)]),
   )
-  return valuesOf(source, knowledge.shown ?? knowledge.scope).map((read) => {
-    const isStatus = read.expression === "success()" || read.expression === "failure()"
-    const isOpen = isStatus ? !knowledge.isStatusSettled : open.has(read.expression)
-    return isOpen ? { expression: read.expression, open: true } : read
+  return valuesOf(source, knowledge.scope).map((read) => {
+    const until = isStatusCall(read.expression) ? knowledge.statusOpenUntil : open.get(read.expression)
+    return until === undefined ? read : { expression: read.expression, until }
   })
+}
+
+/** Does this call one of the functions whose answer depends on how steps ended? */
+export function isStatusCall(expression: string): boolean {
+  return expression === "success()" || expression === "failure()"
 }
 
 /** Is all that this part reads known for good? */
 export function isKnown(tree: ASTNode, knowledge: Knowledge): boolean {
   const { reads, statusCalls } = readsOfProgram({ tree })
   const asks = statusCalls.some(({ name }) => name !== "always")
-  return (!asks || knowledge.isStatusSettled) && reads.every((read) => knowledge.isSettled(read))
+  if (asks && knowledge.statusOpenUntil !== undefined) return false
+  return reads.every((read) => knowledge.openUntil(read) === undefined)
 }
 
 /** As CEL has it: one part that decides is enough, whatever the others are. Undefined where nothing decides yet. */

@@ -1,20 +1,26 @@
 import type { Explaining } from "./explain-sources.ts"
-import { listNames } from "./explain-words.ts"
 import type { RunExplanation, StepExplanation } from "./explanation.ts"
+import { listNames } from "./name-list.ts"
 import { present } from "./present.ts"
 import { isEnded } from "./run.ts"
+import { isoAfter } from "./step-place.ts"
 
 /** Why the run as a whole is where it is, once its steps are explained. */
 export function explainRunItself(
   explaining: Explaining,
   steps: readonly StepExplanation[],
-): Pick<RunExplanation, "message" | "ends"> {
+): Pick<RunExplanation, "message" | "ends" | "timeoutAt"> {
   const { run } = explaining.sources
   if (isEnded(run.status)) {
     const why = "message" in run && run.message !== "" ? `: ${run.message}` : ""
     return { message: `it has ended as ${run.status}${why}` }
   }
-  return present({ message: messageOf(explaining, steps), ends: endsOf(explaining, steps) })
+  const timeoutAt = timeoutAtOf(explaining)
+  return present({
+    message: messageOf(explaining, steps),
+    ends: endsOf(explaining, steps, timeoutAt),
+    timeoutAt,
+  })
 }
 
 function messageOf({ sources }: Explaining, steps: readonly StepExplanation[]): string {
@@ -23,6 +29,8 @@ function messageOf({ sources }: Explaining, steps: readonly StepExplanation[]): 
     const { verdict, since } = run.held
     return `it is held since ${since}, for ${verdict.message}; save the mended pipeline or driver and it goes on there, or cancel it`
   }
+  const queued = steps.find(({ reason }) => reason.type === "concurrency")
+  if (queued !== undefined) return `it ${queued.message}`
   const decided = decidedText(run)
   const running = steps.filter(({ reason }) => reason.type === "running")
   const now = running.length > 0 ? runningText(running, steps) : waitText(steps, hosts.length)
@@ -64,7 +72,11 @@ function decidedText(run: Explaining["sources"]["run"]): string | undefined {
 }
 
 /** What has to come before it has ended. */
-function endsOf({ sources: { run } }: Explaining, steps: readonly StepExplanation[]): string {
+function endsOf(
+  { sources: { run } }: Explaining,
+  steps: readonly StepExplanation[],
+  timeoutAt: string | undefined,
+): string {
   const left = steps.filter(({ reason }) => reason.type !== "ended" && reason.type !== "skipped")
   const way = left.filter(({ role }) => role === undefined)
   const cleanup = left.filter(({ role }) => role !== undefined)
@@ -78,7 +90,15 @@ function endsOf({ sources: { run } }: Explaining, steps: readonly StepExplanatio
   ]
   return conditions.length === 0
     ? "it ends as soon as a host has written that down"
-    : `it ends when ${conditions.join(", and ")}`
+    : `it ends when ${conditions.join(", and ")}${timeoutAt === undefined ? "" : `; its time is over at ${timeoutAt}`}`
+}
+
+/** When the time of a run is over that is still on its way. */
+function timeoutAtOf({ sources: { run, pipeline } }: Explaining): string | undefined {
+  const timeoutMs = run.values?.timeoutMs ?? pipeline?.timeoutMs
+  if (run.status !== "running" || run.held !== undefined || timeoutMs === undefined) return undefined
+  const isDecided = run.stopping !== undefined || run.cancelRequestedAt !== undefined
+  return isDecided ? undefined : isoAfter(run.startedAt, timeoutMs)
 }
 
 function names(steps: readonly StepExplanation[]): string {

@@ -1,3 +1,5 @@
+import type { ConcurrencyRecord } from "./concurrency.ts"
+import type { RunningProcess } from "./explanation.ts"
 import type { HostRecord } from "./host.ts"
 import type { Resource } from "./resource.ts"
 import type { Claim } from "./run.ts"
@@ -11,6 +13,10 @@ export interface ExplainSources extends Omit<RunContent, "resource"> {
   readonly claims: Pick<ReadonlyMap<string, Claim>, "get">
   /** Those that live now. */
   readonly hosts: readonly HostRecord[]
+  /** Who holds and awaits the run's concurrency key. */
+  readonly concurrencyKey: ConcurrencyRecord | undefined
+  /** What runs now of the attempts of steps, by their ids, where the host that was asked can tell. */
+  readonly processes: Pick<ReadonlyMap<string, readonly RunningProcess[]>, "get">
   /** The contents of drivers that are in the store. */
   readonly kept: Pick<ReadonlySet<string>, "has">
   /** The last thing that the newest attempt of a step logged, by its id, as far as it can be read. */

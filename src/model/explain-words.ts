@@ -1,15 +1,12 @@
+import { describeEnd, describeOrphan, describeRunning, describeTimer } from "./attempt-words.ts"
 import type { ConditionOutlook } from "./condition-outlook.ts"
-import { formatDuration } from "./duration.ts"
 import type { Blocker, Reason } from "./explanation.ts"
-import { formatLabels } from "./labels.ts"
+import { listNames, listOf } from "./name-list.ts"
 import type { PipelineStep } from "./pipeline.ts"
-import type { HostLoad, Placement } from "./placement.ts"
+import { describePlace } from "./placement-words.ts"
 import { describeSkip } from "./standing.ts"
 
 /* Reasons as people read them: each is one sentence that begins where the name of its step ends. */
-
-/** How many things are named before the rest is only counted. */
-const namedMax = 6
 
 /** A reason in one sentence. */
 export function describeReason(
@@ -32,10 +29,15 @@ export function describeReason(
       return `nothing starts while the run is held since ${reason.since}${until(reason.until)}`
     case "maxParallel":
       return `its run may have ${count(reason.maxParallel, "step")} running at a time, and has: ${listNames(reason.running)}`
-    case "place":
-      return `${describePlace(reason.place)}${reason.since === undefined ? "" : ` (since ${reason.since})`}`
+    case "concurrency":
+      return describeConcurrency(reason)
+    case "place": {
+      const since = reason.since === undefined ? "" : ` (since ${reason.since})`
+      const then = reason.until === undefined ? "" : `; it fails at ${reason.until} if that stays so`
+      return `${describePlace(reason.place)}${since}${then}`
+    }
     case "starting":
-      return `nothing is in its way: ${list(reason.hosts)} can start it now`
+      return `nothing is in its way: ${listOf(reason.hosts)} can start it now${describeWorkspace(reason)}`
     case "conditionDue":
       return reason.outcome === "false"
         ? `is about to be skipped: its condition is false: ${falseText(condition)}`
@@ -57,45 +59,25 @@ export function describeReason(
   }
 }
 
-/** Why no host can take a step up. */
-export function describePlace(place: Exclude<Placement, { type: "free" }>): string {
-  switch (place.type) {
-    case "noHost":
-      return "no host is alive"
-    case "labels": {
-      const { hostId, lacks } = place.nearest
-      return `no host has ${formatLabels(place.labels)}; the nearest is ${hostId}, which lacks ${formatLabels(lacks)}`
-    }
-    case "driver":
-      return describeNoDriver(place)
-    case "content": {
-      const others =
-        place.others.length === 0
-          ? ""
-          : `; ${list(place.others)} ${place.others.length === 1 ? "has" : "have"} it with other content`
-      return `the driver "${place.driver}" as the run is pinned to it (${place.hash.slice(0, 12)}) is gone from every host and from the store${others}`
-    }
-    case "slots":
-      return `no host that can do it has a free slot: ${place.hosts.map(describeLoad).join(", ")}`
-    default:
-      return place satisfies never
-  }
+function describeConcurrency(reason: Reason & { readonly type: "concurrency" }): string {
+  const { key, limit, holders, ahead, replaces, since } = reason
+  const held = holders.map((holder) => `run ${holder.runId} since ${holder.since}`)
+  const by = held.length === 0 ? "" : `, held by ${listOf(held)}`
+  const room = replaces === true ? ", which is cancelled to make room for it" : ""
+  const turn =
+    ahead.length === 0
+      ? ""
+      : `; before it in the queue: ${ahead.length === 1 ? "run" : "runs"} ${listOf(ahead)}`
+  return `waits for the concurrency key "${key}" (${count(limit, "run")} at a time)${by}${room}${turn} (since ${since})`
 }
 
-/** `"a", "b" and 3 more`. */
-export function listNames(names: readonly string[]): string {
-  return list(names.map((name) => `"${name}"`))
-}
-
-function describeEnd(reason: Reason & { readonly type: "ended" }): string {
-  const { status, attempt, hostId, durationMs, result, keptFrom } = reason
-  if (attempt === 0) return `${status} before it could start: ${result}`
-  const where = hostId === undefined ? "" : ` on ${hostId}`
-  const took = durationMs === undefined ? "" : ` after ${formatDuration(durationMs)}`
-  const kept = keptFrom === undefined ? "" : ` in run ${keptFrom}, whose result is kept`
-  const which = attempt > 1 ? ` at attempt ${attempt}` : ""
-  const why = status !== "succeeded" && result !== "" ? `: ${result}` : ""
-  return `${status}${which}${where}${took}${kept}${why}`
+/** Whether the step finds the workspace as the steps before it left it. */
+function describeWorkspace({ hosts, workspace }: Reason & { readonly type: "starting" }): string {
+  if (workspace === undefined) return ""
+  const { hostId, state } = workspace
+  if (state === "gone") return `; the workspace was on ${hostId}, which is gone`
+  if (state === "unable") return `; the workspace is on ${hostId}, which cannot start it now`
+  return hosts.length > 1 ? `; ${hostId} goes first, for it has the workspace` : ""
 }
 
 function describeBlocked(
@@ -113,42 +95,6 @@ function describeBlocked(
   return role?.type === "ensure" ? `runs after ${listBlockers(by)}` : `waits for ${listBlockers(by)}`
 }
 
-function describeTimer({ until: at, attempt, attemptsMax, lastLine }: Reason & { readonly type: "timer" }) {
-  const of = attemptsMax === undefined ? "" : ` of ${attemptsMax}`
-  const why = lastLine === undefined ? "" : `; the last thing it logged: ${lastLine}`
-  return `attempt ${attempt}${of} failed; the next one starts at ${at}${why}`
-}
-
-function describeRunning(reason: Reason & { readonly type: "running" }): string {
-  const { hostId, startedAt, attempt, timeoutAt, probing, calledOff, kill } = reason
-  const what = probing === undefined ? "runs" : `finds out how attempt ${probing} ended`
-  const which = attempt > 1 && probing === undefined ? ` (attempt ${attempt})` : ""
-  if (!calledOff) return `${what} on ${hostId} since ${startedAt}${which}; times out at ${timeoutAt}`
-  const how = kill ? "is killed" : "is told to end"
-  return `${how} on ${hostId}, where it runs since ${startedAt}${which}, for the run goes on without it`
-}
-
-function describeOrphan(reason: Reason & { readonly type: "orphaned" }): string {
-  const { hostId, attempt, claimTtlMs, next, place } = reason
-  const gone = `attempt ${attempt} was cut off: its host ${hostId} is gone or let it go`
-  const when = claimTtlMs === undefined ? "now" : `within ${formatDuration(claimTtlMs)}, when its claim ends`
-  if (next === "ends") return `${gone}; it is written off ${when}`
-  if (next === "resolution") return `${gone}; it has to be resolved, for no host can find out how it ended`
-  return place === undefined
-    ? `${gone}; another host takes it up ${when}`
-    : `${gone}; nobody can take it up: ${describePlace(place)}`
-}
-
-function describeNoDriver(place: Placement & { readonly type: "driver" }): string {
-  const { driver, nearest, hosts, unfit } = place
-  const mend = nearest === undefined ? "" : ` (did you mean "${nearest}"?)`
-  const where =
-    unfit.length === 0
-      ? `; there ${hosts.length === 1 ? "is" : "are"} ${list(hosts)}`
-      : `; ${list(unfit.map(({ hostId, lacks }) => `${hostId} has it, and lacks ${formatLabels(lacks)}`))}`
-  return `no ${unfit.length === 0 ? "host" : "host with the labels"} has the driver "${driver}"${mend}${where}`
-}
-
 function falseText(condition: ConditionOutlook | undefined): string {
   if (condition === undefined) return "it is not known any more"
   const { expression, falseParts = [expression] } = condition
@@ -163,17 +109,7 @@ function falseText(condition: ConditionOutlook | undefined): string {
 }
 
 function listBlockers(by: readonly Blocker[]): string {
-  return list(by.map(({ stepId, status }) => `"${stepId}" (${status})`))
-}
-
-function list(things: readonly string[]): string {
-  const named = things.length > namedMax + 1 ? things.slice(0, namedMax) : things
-  const rest = things.length - named.length
-  return rest > 0 ? `${named.join(", ")} and ${rest} more` : named.join(", ")
-}
-
-function describeLoad({ hostId, attempts, attemptsMax }: HostLoad): string {
-  return `${hostId} runs ${attempts} of ${attemptsMax}`
+  return listOf(by.map(({ stepId, status }) => `"${stepId}" (${status})`))
 }
 
 function until(at: string | undefined): string {

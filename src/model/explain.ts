@@ -1,4 +1,4 @@
-import { type ConditionOutlook, outlookOf } from "./condition-outlook.ts"
+import { type ConditionOutlook, isStatusCall, outlookOf } from "./condition-outlook.ts"
 import { explainRunItself } from "./explain-run.ts"
 import type { Explaining, ExplainSources } from "./explain-sources.ts"
 import { describeReason } from "./explain-words.ts"
@@ -6,6 +6,8 @@ import type { Reason, RunExplanation, StepExplanation } from "./explanation.ts"
 import { hasExpressions } from "./expression.ts"
 import type { ExpressionRead } from "./expression-reads.ts"
 import { valuesOf } from "./expression-values.ts"
+import type { Json } from "./json.ts"
+import { haveEnded } from "./name-list.ts"
 import type { PipelineStep } from "./pipeline.ts"
 import { present } from "./present.ts"
 import { isEnded } from "./run.ts"
@@ -59,8 +61,8 @@ function conditionOf(
     source,
     {
       scope,
-      isSettled: (read) => isSettled(read, step, { sources, standings }),
-      isStatusSettled: standing.type === "due",
+      openUntil: (read) => openUntil(read, step, { sources, standings }),
+      statusOpenUntil: statusOpenUntil(standing),
     },
     { implies: step.role === undefined },
   )
@@ -92,39 +94,48 @@ function brokenByOf(standing: Standing): string | undefined {
   return standing.because.stepId
 }
 
-function isStatusCall(expression: string): boolean {
-  return expression === "success()" || expression === "failure()"
+/** Until when is it open what its status functions answer? */
+function statusOpenUntil(standing: Standing): string | undefined {
+  if (standing.type === "due") return undefined
+  const by = standing.type === "blocked" ? standing.by : []
+  return by.length === 0 ? "it is written down how the run ends" : haveEnded(by)
 }
 
-/** Is what this reads as it will be when the step's turn comes? */
-function isSettled(
+/** Until when is it open what this reads when the step's turn comes? */
+function openUntil(
   { root, members }: ExpressionRead,
   step: PipelineStep,
   { sources: { run, pipeline, steps }, standings }: Explaining,
-): boolean {
-  const hasEnded = (id: string) => {
-    const type = standings.of.get(id)?.type
-    return type === "ended" || type === "skipped"
+): string | undefined {
+  const untilEnded = (ids: Iterable<string>) => {
+    const left = [...ids].filter((id) => !hasEnded(standings.of.get(id)))
+    return left.length === 0 ? undefined : haveEnded(left)
   }
+  const untilStart = (own: Json) =>
+    run.values === undefined && hasExpressions(own) ? "the run starts" : undefined
+  const metadata = untilStart(pipeline?.metadata ?? {})
   const [first, second] = members
-  const ownValues = run.values !== undefined || pipeline === undefined
   switch (root) {
     case "results":
     case "steps":
-      return typeof first === "string" ? hasEnded(first) : [...upstreamOf(step, steps)].every(hasEnded)
+      return untilEnded(typeof first === "string" ? [first] : upstreamOf(step, steps))
     case "metadata":
-      return ownValues || !hasExpressions(pipeline.metadata)
+      return metadata
     case "env":
-      return ownValues || !hasExpressions(pipeline.env ?? {})
+      return untilStart(pipeline?.env ?? {})
     case "resource":
-      if (first !== undefined && first !== "metadata") return true
-      if (!(ownValues || !hasExpressions(pipeline.metadata))) return false
-      if (typeof second === "string" && !second.startsWith("driverresults")) return true
-      return [...upstreamOf(step, steps)].every(hasEnded)
+      if (first !== undefined && first !== "metadata") return undefined
+      if (metadata !== undefined || (typeof second === "string" && !second.startsWith("driverresults")))
+        return metadata
+      return untilEnded(upstreamOf(step, steps))
     case "run":
     case "event":
-      return true
+      return undefined
     default:
       return root satisfies never
   }
+}
+
+function hasEnded(standing: Standing | undefined): boolean {
+  return standing?.type === "ended" || standing?.type === "skipped"
 }

@@ -1,3 +1,4 @@
+import type { Holder } from "./concurrency.ts"
 import type { ConditionOutlook } from "./condition-outlook.ts"
 import type { StepRole } from "./pipeline.ts"
 import type { Placement } from "./placement.ts"
@@ -12,6 +13,8 @@ export interface RunExplanation {
   readonly message: string
   /** What has to come for it to end; absent when it has. */
   readonly ends?: string
+  /** When its time is over, if it has not ended by then. */
+  readonly timeoutAt?: string
   /** In the pipeline's order. */
   readonly steps: readonly StepExplanation[]
 }
@@ -37,7 +40,14 @@ export interface Blocker {
   readonly status: StepStatus
 }
 
-/** Why a step is where it is. What waits for a place among runs with the same key is to be one more of these. */
+/** A process of an attempt. */
+export interface RunningProcess {
+  readonly pid: number
+  /** As it is written in a shell, cut where it is long. */
+  readonly command: string
+}
+
+/** Why a step is where it is. */
 export type Reason =
   | {
       readonly type: "ended"
@@ -59,10 +69,30 @@ export type Reason =
   | { readonly type: "held"; readonly since: string; readonly until?: string }
   /** `maxParallel` of its run are running. */
   | { readonly type: "maxParallel"; readonly maxParallel: number; readonly running: readonly string[] }
-  /** `since`: when a host first found that there is no place for it. */
-  | { readonly type: "place"; readonly place: Exclude<Placement, { type: "free" }>; readonly since?: string }
-  /** Nothing is in its way. */
-  | { readonly type: "starting"; readonly hosts: readonly string[] }
+  /** `limit` others hold its run's concurrency key, or come first. `replaces`: they are cancelled to make room for it. */
+  | {
+      readonly type: "concurrency"
+      readonly key: string
+      readonly limit: number
+      readonly holders: readonly Holder[]
+      /** Runs whose turn comes before its own. */
+      readonly ahead: readonly string[]
+      readonly replaces?: true
+      readonly since: string
+    }
+  /** `since`: when a host first found that there is no place for it. `until`: its `queueTimeout` is over then. */
+  | {
+      readonly type: "place"
+      readonly place: Exclude<Placement, { type: "free" }>
+      readonly since?: string
+      readonly until?: string
+    }
+  /** Nothing is in its way. `workspace`: where the steps before it left it. */
+  | {
+      readonly type: "starting"
+      readonly hosts: readonly string[]
+      readonly workspace?: { readonly hostId: string; readonly state: "free" | "unable" | "gone" }
+    }
   /** Its `if` will not let it start: that is about to be written down. */
   | { readonly type: "conditionDue"; readonly outcome: "false" | "error" }
   | {
@@ -93,6 +123,8 @@ export type Reason =
       /** It has to end, for the run goes on without it. */
       readonly calledOff: boolean
       readonly kill: boolean
+      /** Absent where the host that was asked cannot tell. */
+      readonly processes?: readonly RunningProcess[]
     }
   /** It runs by its record, and its host is gone. */
   | {

@@ -1,14 +1,13 @@
+import { concurrencyWait } from "./concurrency-wait.ts"
 import type { ConditionOutlook } from "./condition-outlook.ts"
-import { parseDuration } from "./duration.ts"
 import type { Explaining } from "./explain-sources.ts"
 import type { Blocker, Reason } from "./explanation.ts"
-import { evaluateExpressions } from "./expression.ts"
 import type { PipelineStep } from "./pipeline.ts"
-import { type Placement, placementOf } from "./placement.ts"
 import { present } from "./present.ts"
 import type { StepState } from "./run.ts"
-import { stepScope } from "./run-scope.ts"
+import { runningReason } from "./running-reason.ts"
 import { type Standing, stateStatus } from "./standing.ts"
+import { isoAfter, placeFor, placeReason, queuedSince, startingReason } from "./step-place.ts"
 
 /** One step, and what is known of it. */
 interface Situation extends Explaining {
@@ -91,21 +90,21 @@ function dueReason(step: PipelineStep, situation: Situation): Reason {
     const waits = waitingReason(step, state, situation)
     if (waits !== undefined) return waits
   }
+  const queued = concurrencyWait(sources)
+  if (queued !== undefined) return queued
   const place = placeFor(step, situation)
-  const since = queuedSince(state)
-  if (place.type === "noHost") return placed(place, since)
+  if (place.type === "noHost") return placeReason(step, state, place)
   const { outcome } = condition ?? {}
   if ((state?.attempt ?? 0) === 0 && (outcome === "false" || outcome === "error")) {
     return { type: "conditionDue", outcome }
   }
-  if (since !== undefined && place.type !== "free") return placed(place, since)
+  if (queuedSince(state) !== undefined && place.type !== "free") return placeReason(step, state, place)
   const running = sources.steps.filter(({ id }) => standings.of.get(id)?.type === "running")
   const maxParallel = sources.pipeline?.maxParallel ?? Number.POSITIVE_INFINITY
   if (running.length >= maxParallel) {
     return { type: "maxParallel", maxParallel, running: running.map(({ id }) => id) }
   }
-  if (place.type !== "free") return placed(place, since)
-  return { type: "starting", hosts: place.hosts.map(({ hostId }) => hostId) }
+  return place.type === "free" ? startingReason(step, place, sources) : placeReason(step, state, place)
 }
 
 /** What a waiting step waits for, where that is no host: undefined once the wait is over. */
@@ -124,75 +123,4 @@ function waitingReason(
   const { interrupted } = waitingFor
   const resolved = resolution !== undefined
   return { type: "resolution", attempt: interrupted.attempt, hostId: interrupted.hostId, since, resolved }
-}
-
-function queuedSince(state: StepState | undefined): string | undefined {
-  if (state?.status !== "waiting") return undefined
-  const { type } = state.waitingFor
-  return type === "driver" || type === "host" ? state.since : undefined
-}
-
-function placed(place: Exclude<Placement, { type: "free" }>, since: string | undefined): Reason {
-  return present({ type: "place" as const, place, since })
-}
-
-/** Where the step could be attempted now. */
-function placeFor(step: PipelineStep, { sources }: Pick<Situation, "sources">): Placement {
-  const { run, pipeline, hosts, kept } = sources
-  const hash = step.role?.type === "deferred" ? step.role.driverHash : run.drivers?.[step.driver]
-  return placementOf(
-    {
-      driver: step.driver,
-      ...(hash === undefined ? {} : { hash }),
-      kept: hash !== undefined && kept.has(hash),
-      labels: pipeline?.host ?? {},
-    },
-    hosts,
-  )
-}
-
-function runningReason(step: PipelineStep, calledOff: boolean, situation: Situation): Reason {
-  const { sources } = situation
-  const state = sources.states.get(step.id)
-  if (state?.status !== "running") throw new Error("a step that runs has a running record")
-  const { hostId, startedAt, attempt, probing } = state
-  const claim = sources.claims.get(step.id)
-  const lives = sources.hosts.some((host) => host.hostId === hostId)
-  const base = { hostId, startedAt, attempt }
-  if (claim !== undefined && lives) {
-    return present({
-      type: "running" as const,
-      ...base,
-      timeoutAt: isoAfter(startedAt, timeoutMsOf(step, situation)),
-      probing: probing?.attempt,
-      calledOff,
-      kill: sources.run.cancel?.kill === true,
-    })
-  }
-  const found = placeFor(step, situation)
-  const isOut = found.type === "content" || found.type === "labels"
-  return present({
-    type: "orphaned" as const,
-    ...base,
-    claimTtlMs: claim === undefined ? undefined : sources.leaseTtlMs,
-    next: calledOff ? "ends" : step.effects === "once" && isOut ? "resolution" : "again",
-    place: found.type === "free" ? undefined : found,
-  } as const)
-}
-
-/** How long the attempt may take: evaluated as it was when the attempt started. */
-function timeoutMsOf(step: PipelineStep, { sources }: Situation): number {
-  const { resource } = sources
-  if (step.timeout === undefined || resource === undefined) return step.timeoutMs
-  try {
-    const value = evaluateExpressions(step.timeout, stepScope({ ...sources, resource }, step))
-    const ms = typeof value === "string" ? parseDuration(value) : value
-    return typeof ms === "number" ? ms : step.timeoutMs
-  } catch {
-    return step.timeoutMs
-  }
-}
-
-function isoAfter(at: string, ms: number): string {
-  return new Date(Date.parse(at) + ms).toISOString()
 }

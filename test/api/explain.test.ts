@@ -70,7 +70,7 @@ describe("GET /runs/:id/explain", () => {
       implied: true,
       values: [
         { expression: "env.STAGE", value: "(set)" },
-        { expression: "steps.clone.data.ok", open: true },
+        { expression: "steps.clone.data.ok", until: '"clone" has ended' },
       ],
       outcome: "false",
       falseParts: ['env.STAGE == "prod"'],

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import type { HostView } from "../../src/engine/decision.ts"
 import { plan } from "../../src/engine/plan.ts"
+import type { ConcurrencyRecord, RunConcurrency } from "../../src/model/concurrency.ts"
 import { explainRun } from "../../src/model/explain.ts"
 import type { HostRecord } from "../../src/model/host.ts"
 import { fits } from "../../src/model/labels.ts"
@@ -79,9 +80,11 @@ const pipeline: fc.Arbitrary<Pipeline> = fc
     failFast: fc.boolean(),
     hold: fc.boolean(),
     host: fc.constantFrom(undefined, { gpu: "yes" }),
+    policy: fc.constantFrom(undefined, "queue", "replace", "reject"),
   })
-  .map(({ steps, last, hold, maxParallel, host, failFast }) =>
+  .map(({ steps, last, hold, maxParallel, host, failFast, policy }) =>
     pipelineOf({
+      ...(policy === undefined ? {} : { concurrency: { key: "k", policy } }),
       failFast,
       ...(maxParallel === undefined ? {} : { maxParallel }),
       ...(host === undefined ? {} : { host }),
@@ -138,7 +141,20 @@ const host: fc.Arbitrary<Omit<HostRecord, "hostId" | "folder">> = fc.record({
   driverFaults: fc.constant([]),
 })
 
+/** What a run in the queue finds out about its key: `run` is this one. */
+const keyRecord: fc.Arbitrary<ConcurrencyRecord | undefined> = fc
+  .record({
+    holders: fc.constantFrom(["a"], ["a", "b"], [] as string[]),
+    queue: fc.constantFrom(["run"], ["c", "run"], ["run", "c"], ["c"]),
+  })
+  .map(({ holders, queue }) => ({
+    key: "k",
+    holders: holders.map((runId) => ({ runId, since: at })),
+    queue: queue.map((runId) => ({ runId, since: at, priority: 0 })),
+  }))
+
 interface World {
+  readonly key: ConcurrencyRecord | undefined
   readonly pipeline: Pipeline
   readonly run: Run
   readonly states: ReadonlyMap<string, StepState>
@@ -153,8 +169,13 @@ const world: fc.Arbitrary<World> = fc
     states: fc.array(state, { maxLength: 10 }),
     held: fc.boolean(),
     hosts: fc.array(host, { maxLength: 2 }),
+    key: keyRecord,
   })
-  .map(({ pipeline, run, states, held, hosts }) => {
+  .map(({ pipeline, run: header, states, held, hosts, key }) => {
+    const isQueued = header.status === "pending" && pipeline.concurrency !== undefined
+    const run = isQueued
+      ? { ...header, concurrency: { ...pipeline.concurrency, queuedAt: at } as RunConcurrency }
+      : header
     const known = new Map(
       pipeline.steps.flatMap(({ id }, index) => {
         const state = states[index]
@@ -175,10 +196,10 @@ const world: fc.Arbitrary<World> = fc
           : [],
       ),
     )
-    return { pipeline, run, states: known, claims, hosts: named }
+    return { pipeline, run, states: known, claims, hosts: named, key }
   })
 
-function explained({ pipeline, run, states, claims, hosts }: World) {
+function explained({ pipeline, run, states, claims, hosts, key }: World) {
   return explainRun({
     run,
     pipeline,
@@ -190,13 +211,15 @@ function explained({ pipeline, run, states, claims, hosts }: World) {
     hosts,
     kept: new Set(),
     lastLines: new Map(),
+    concurrencyKey: key,
+    processes: new Map(),
     leaseTtlMs: 10_000,
     nowMs,
   })
 }
 
 /** What this host does about the run; its attempts go on. */
-function planned({ pipeline, run, states, claims, hosts }: World, here: HostRecord) {
+function planned({ pipeline, run, states, claims, hosts, key }: World, here: HostRecord) {
   const wanted = pipeline.host ?? {}
   const others = hosts.filter((other) => other !== here && fits(other.labels, wanted))
   const has = ({ drivers }: HostRecord, is: (driver: HostRecord["drivers"][number]) => boolean) =>
@@ -238,7 +261,7 @@ function planned({ pipeline, run, states, claims, hosts }: World, here: HostReco
       local: new Map(attempts.map(([id]) => [id, { attempt: 1, deadlineMs: 9e15, timeoutMs: 1 }])),
       host: view,
       dueMs: (since, durationMs) => Date.parse(since) + durationMs,
-      concurrencyOf: () => undefined,
+      concurrencyOf: () => key,
     },
     { wallMs: nowMs, monotonicMs: nowMs },
   ).transitions

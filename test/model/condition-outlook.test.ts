@@ -3,6 +3,7 @@ import { type ConditionOutlook, outlookOf } from "../../src/model/condition-outl
 import type { ExpressionScope } from "../../src/model/expression.ts"
 import { shop } from "../rig/shop.ts"
 
+const later = "all have ended"
 const scope: ExpressionScope = {
   resource: { ...shop, spec: { env: "dev", count: 3 } },
   steps: { test: { status: "running" } },
@@ -13,8 +14,8 @@ const scope: ExpressionScope = {
 function look(source: string, { status = false }: { readonly status?: boolean } = {}): ConditionOutlook {
   return outlookOf(source, {
     scope,
-    isSettled: ({ root }) => root !== "steps",
-    isStatusSettled: status,
+    openUntil: ({ root }) => (root === "steps" ? later : undefined),
+    statusOpenUntil: status ? undefined : later,
   })
 }
 
@@ -63,8 +64,8 @@ describe("the outlook of a condition", () => {
   test("shows what it read, and leaves open what is not known yet", () => {
     expect(look(`resource.spec.env == "dev" && steps.test.success && failure()`).values).toEqual([
       { expression: "resource.spec.env", value: "dev" },
-      { expression: "steps.test.success", open: true },
-      { expression: "failure()", open: true },
+      { expression: "steps.test.success", until: later },
+      { expression: "failure()", until: later },
     ])
     expect(look("failure()", { status: true })).toMatchObject({
       outcome: "false",

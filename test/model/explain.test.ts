@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
+import type { ConcurrencyRecord } from "../../src/model/concurrency.ts"
 import { explainRun } from "../../src/model/explain.ts"
-import type { RunExplanation, StepExplanation } from "../../src/model/explanation.ts"
+import type { RunExplanation, RunningProcess, StepExplanation } from "../../src/model/explanation.ts"
 import type { HostRecord } from "../../src/model/host.ts"
 import type { JsonObject } from "../../src/model/json.ts"
 import type { PipelineSource } from "../../src/model/pipeline-source.ts"
@@ -61,6 +62,15 @@ const pending: Run = {
   createdAt: at,
 }
 const running: Run = { ...pending, status: "running", startedAt: at, drivers: { work: "d" } }
+const queued: Run = {
+  ...pending,
+  concurrency: { key: "deploy-prod", limit: 1, policy: "queue", queuedAt: at },
+}
+const keyHeld: ConcurrencyRecord = {
+  key: "deploy-prod",
+  holders: [{ runId: "other", since: at }],
+  queue: [{ runId: "run", since: at, priority: 0 }],
+}
 const unpinned: Run = { ...pending, status: "running", startedAt: at }
 const stopping = { status: "failed", message: 'step "build" failed' } as const
 
@@ -74,6 +84,8 @@ interface Situation {
   readonly kept?: readonly string[]
   readonly lastLines?: Readonly<Record<string, string>>
   readonly spec?: JsonObject
+  readonly key?: ConcurrencyRecord
+  readonly processes?: Readonly<Record<string, readonly RunningProcess[]>>
 }
 
 function explained(situation: Situation): RunExplanation {
@@ -94,6 +106,8 @@ function explained(situation: Situation): RunExplanation {
     hosts,
     kept: new Set(kept),
     lastLines: new Map(Object.entries(lastLines)),
+    concurrencyKey: situation.key,
+    processes: new Map(Object.entries(situation.processes ?? {})),
     leaseTtlMs: 10_000,
     nowMs: now,
   })
@@ -126,6 +140,54 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
     'will be skipped once "build" (running) has ended: its condition is false already: resource.spec.env == "prod" (resource.spec.env is "dev")',
   ],
   "a step that nothing keeps": ["build", {}, "nothing is in its way: host-a can start it now"],
+  "a step whose workspace is on one of the hosts": [
+    "test",
+    { states: { build: { ...ok, hostId: "host-b" } as StepState }, hosts: [here, hostOf("host-b")] },
+    "nothing is in its way: host-a, host-b can start it now; host-b goes first, for it has the workspace",
+  ],
+  "a step whose workspace is on a full host": [
+    "test",
+    { states: { build: { ...ok, hostId: "host-b" } as StepState }, hosts: [here, hostOf("host-b", full)] },
+    "nothing is in its way: host-a can start it now; the workspace is on host-b, which cannot start it now",
+  ],
+  "a step whose workspace is gone with its host": [
+    "test",
+    { states: { build: { ...ok, hostId: "host-b" } as StepState } },
+    "nothing is in its way: host-a can start it now; the workspace was on host-b, which is gone",
+  ],
+  "a step whose run waits for a key": [
+    "build",
+    { run: queued, key: keyHeld },
+    `waits for the concurrency key "deploy-prod" (1 run at a time), held by run other since ${at} (since ${at})`,
+  ],
+  "a step whose run replaces another one": [
+    "build",
+    { run: { ...queued, concurrency: { ...queued.concurrency, policy: "replace" } } as Run, key: keyHeld },
+    `waits for the concurrency key "deploy-prod" (1 run at a time), held by run other since ${at}, which is cancelled to make room for it (since ${at})`,
+  ],
+  "a step whose run is not first in the queue": [
+    "build",
+    {
+      run: queued,
+      key: { ...keyHeld, queue: [{ runId: "urgent", since: later, priority: 9 }, ...keyHeld.queue] },
+    },
+    `waits for the concurrency key "deploy-prod" (1 run at a time), held by run other since ${at}; before it in the queue: run urgent (since ${at})`,
+  ],
+  "a step whose run is next, with nobody holding the key": [
+    "build",
+    { run: queued, key: { ...keyHeld, holders: [] } },
+    "nothing is in its way: host-a can start it now",
+  ],
+  "a step whose run holds the key": [
+    "build",
+    { run: { ...pending, concurrency: { key: "deploy-prod", limit: 1, policy: "queue" } } },
+    "nothing is in its way: host-a can start it now",
+  ],
+  "a step behind one whose run waits for a key": [
+    "test",
+    { run: queued, key: keyHeld },
+    'waits for "build" (pending)',
+  ],
   "a step while no host is alive": ["build", { hosts: [] }, "no host is alive"],
   "a step while all hosts are full": [
     "build",
@@ -145,6 +207,15 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
       states: { build: waits({ type: "driver", driver: "wrk" }) },
     },
     `no host has the driver "wrk" (did you mean "work"?); there is host-a (since ${at})`,
+  ],
+  "a step whose wait for a driver is bounded": [
+    "build",
+    {
+      run: unpinned,
+      pipeline: { steps: [step("build", { driver: "paint", queueTimeout: 300_000 })] },
+      states: { build: waits({ type: "driver", driver: "paint" }) },
+    },
+    `no host has the driver "paint"; there is host-a (since ${at}); it fails at ${later} if that stays so`,
   ],
   "a step whose driver is on a host without the labels": [
     "build",
@@ -236,6 +307,20 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
     "right",
     { pipeline: { steps: fork }, states: { left: ended("failed"), right: runs } },
     `is told to end on host-a, where it runs since ${at}, for the run goes on without it`,
+  ],
+  "a step that has to end, and what of it is left": [
+    "build",
+    {
+      run: { ...running, cancelRequestedAt: at },
+      states: { build: runs },
+      processes: { build: [{ pid: 42, command: "sleep 60" }] },
+    },
+    `is told to end on host-a, where it runs since ${at}, for the run goes on without it; still there: process 42 (sleep 60)`,
+  ],
+  "a step that has to end and runs no process": [
+    "build",
+    { run: { ...running, cancelRequestedAt: at }, states: { build: runs }, processes: { build: [] } },
+    `is told to end on host-a, where it runs since ${at}, for the run goes on without it; no process of it is left: its driver has yet to return`,
   ],
   "a step that is killed": [
     "build",
@@ -408,7 +493,7 @@ describe("the explanation of a step", () => {
       expression: 'steps.build.data.ok && resource.spec.env == "dev"',
       implied: true,
       values: [
-        { expression: "steps.build.data.ok", open: true },
+        { expression: "steps.build.data.ok", until: '"build" has ended' },
         { expression: "resource.spec.env", value: "dev" },
       ],
       outcome: "open",
