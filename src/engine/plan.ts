@@ -4,6 +4,7 @@ import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
 import { isEnded, type Run, type StepState, type Verdict } from "../model/run.ts"
 import { hasRunValues, runValues } from "../model/run-values.ts"
 import { type Phase, phaseOf, type Standings, standingsOf } from "../model/standing.ts"
+import { failureOf, withCleanup } from "../model/verdict.ts"
 import { admission, release } from "./admission.ts"
 import { chanceOf } from "./chance.ts"
 import type { Effect, LocalAttempt, Now, Observed, Plan } from "./decision.ts"
@@ -11,7 +12,6 @@ import { Draft } from "./draft.ts"
 import { hold, watchHeld } from "./holding.ts"
 import { begin, contentOf, startDue, takeUp } from "./starting.ts"
 import { afterAttempt, cancelledUnattended, stamp } from "./step-states.ts"
-import { failureOf, withCleanup } from "./verdict.ts"
 
 /** Decides, from what is observed and nothing else, what this host does next about one run. Pure. */
 export function plan(observed: Observed, now: Now): Plan {

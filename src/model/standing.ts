@@ -139,20 +139,18 @@ export function standingsOf(
     if (state?.status === "running") {
       return { type: "running", calledOff: phase.type === "abandoned", upstream: upstream ?? allWell }
     }
+    const unattempted: SkipReason | undefined =
+      step.role.type === "ensure" && upstream === undefined && by.length === 0
+        ? { type: "unattempted", stepId: step.role.of }
+        : undefined
     if (phase.type === "abandoned") {
-      return wasAttempted(state)
-        ? { type: "calledOff" }
-        : { type: "skipped", because: { type: "over" }, couldStart: false }
+      if (wasAttempted(state)) return { type: "calledOff" }
+      return { type: "skipped", because: unattempted ?? { type: "over" }, couldStart: false }
     }
     if (by.length > 0) return { type: "blocked", by }
-    if (step.role.type !== "ensure") {
-      return phase.type === "cleanup" && upstream !== undefined
-        ? { type: "due", upstream }
-        : { type: "blocked", by }
-    }
-    return upstream === undefined
-      ? { type: "skipped", because: { type: "unattempted", stepId: step.role.of }, couldStart: false }
-      : { type: "due", upstream }
+    if (unattempted !== undefined) return { type: "skipped", because: unattempted, couldStart: false }
+    const isTurn = step.role.type === "ensure" || phase.type === "cleanup"
+    return isTurn && upstream !== undefined ? { type: "due", upstream } : { type: "blocked", by }
   }
 
   /** What a cleanup step is told: of its own step, or of the way as a whole. Undefined for a step never attempted. */
@@ -185,10 +183,7 @@ export function standingsOf(
     const couldStart = by.length === 0 && (handles || flow.brokenBy === undefined)
     if (stopped !== undefined) {
       if (wasAttempted(state)) return { type: "calledOff" }
-      const { brokenBy } = flow
-      const because =
-        brokenBy === undefined || handles ? stopped : ({ type: "upstream", stepId: brokenBy } as const)
-      return { type: "skipped", because, couldStart }
+      return { type: "skipped", because: ownReason(step, flow, handles) ?? stopped, couldStart }
     }
     if (by.length > 0) {
       const isDoomed = !handles && flow.brokenBy !== undefined
@@ -201,6 +196,17 @@ export function standingsOf(
       return { type: "skipped", because: { type: "needs" }, couldStart: false }
     }
     return { type: "due", upstream }
+  }
+
+  /** Why a step of a run that is over would have been skipped without that. */
+  function ownReason(step: PipelineStep, flow: Flow, handles: boolean): SkipReason | undefined {
+    if (flow.brokenBy !== undefined && !handles) return { type: "upstream", stepId: flow.brokenBy }
+    const isByItself = step.needs.every((need) => {
+      const standing = found.get(need)
+      if (standing?.type !== "skipped") return standing?.type === "ended"
+      return standing.because.type !== "failing" && standing.because.type !== "over"
+    })
+    return step.if === undefined && flow.skipped && isByItself ? { type: "needs" } : undefined
   }
 }
 

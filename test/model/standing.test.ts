@@ -270,6 +270,25 @@ const table: readonly (readonly [string, Situation, Readonly<Record<string, stri
     },
     { a: "cancelled", "a.ensure": "called off", z: tooLate },
   ],
+  [
+    "what ensures a step that was never attempted is skipped for that also when the run has ended",
+    {
+      steps: [step("a", { ensure: { driver: "tidy" } })],
+      states: { a: "neverStarted" },
+      phase: { type: "abandoned" },
+    },
+    { a: "failed", "a.ensure": 'skipped: step "a" was never attempted' },
+  ],
+  [
+    "what was skipped with all it needs stays so when the run has ended",
+    { steps: line, states: { a: "false" }, phase: { type: "abandoned" } },
+    { a: "skipped", b: noNeeds, c: noNeeds },
+  ],
+  [
+    "what an end of the run keeps from starting is not skipped with what it needs",
+    { steps: fork, states: { a: "ok", left: "false" }, phase: { type: "abandoned" } },
+    { a: "succeeded", left: "skipped", right: tooLate, join: tooLate },
+  ],
 ]
 
 describe("where a step stands", () => {
