@@ -1,6 +1,6 @@
 import type { Knowledge } from "./condition-outlook.ts"
 import type { DryRunSources } from "./dry-run.ts"
-import { hasExpressions } from "./expression.ts"
+import { type ExpressionScope, hasExpressions } from "./expression.ts"
 import { type ExpressionRead, readsOfText } from "./expression-reads.ts"
 import { isJsonObject, type Json, type JsonObject } from "./json.ts"
 import { haveEnded } from "./name-list.ts"
@@ -56,20 +56,26 @@ export function knowledgeAt(
     readonly sources: DryRunSources
     readonly content: RunContent
     readonly progress: DryProgress
-    readonly status?: Upstream
+    readonly status: Upstream
   },
 ): Knowledge {
-  const upstream = upstreamOf(step, sources.pipeline.steps)
   const untold = (ids: Iterable<string>) => {
     const ran = [...ids].filter((id) => (states.get(id)?.attempt ?? 0) > 0)
     return ran.length === 0 ? undefined : haveEnded(ran)
   }
+  let scope: ExpressionScope | undefined
   return {
-    scope: stepScope({ ...content, states }, step, {
-      standings,
-      ...(status === undefined ? {} : { status }),
-    }),
-    openUntil: (read) => openBefore(read, sources) ?? openBehindSteps(read, upstream, untold),
+    // Most steps read nothing, and the scope of a step at the end of a long way is large.
+    get scope() {
+      scope ??= stepScope({ ...content, states }, step, {
+        standings,
+        status,
+      })
+      return scope
+    },
+    openUntil: (read) =>
+      openBefore(read, sources) ??
+      openBehindSteps(read, () => upstreamOf(step, sources.pipeline.steps), untold),
     statusOpenUntil: undefined,
   }
 }
@@ -125,14 +131,14 @@ function readsIn(value: Json): readonly ExpressionRead[] {
 /** Data and messages of steps come with their results. */
 function openBehindSteps(
   { root, members: [first, second] }: ExpressionRead,
-  upstream: ReadonlySet<string>,
+  upstream: () => ReadonlySet<string>,
   untold: (ids: Iterable<string>) => string | undefined,
 ): string | undefined {
   if (root === "resource" && (first === undefined || first === "metadata")) {
     const isPlain = typeof second === "string" && !second.startsWith("driverresults")
-    return isPlain ? undefined : untold(upstream)
+    return isPlain ? undefined : untold(upstream())
   }
   if (root !== "steps" && root !== "results") return undefined
-  if (typeof first !== "string") return untold(upstream)
+  if (typeof first !== "string") return untold(upstream())
   return second === "status" || second === "success" ? undefined : untold([first])
 }
