@@ -71,7 +71,14 @@ function nothingFound(
   }: { readonly where: string; readonly isFile: boolean; readonly checked: CheckedFiles },
 ): ConveyorError {
   const { parsed } = checked
-  const names = new Set(parsed.flatMap((file) => file.names))
+  // Of a file with faults it cannot be told which of its names are pipelines'.
+  const names = new Set(
+    parsed.flatMap(({ declarations, names }) =>
+      declarations.length === 0
+        ? names
+        : declarations.filter(({ kind }) => kind === "pipeline").map(({ name }) => name),
+    ),
+  )
   const files = new Set(
     (isFile ? parsed : parsed.filter((file) => file.names.includes(wanted))).map(({ file }) => file),
   )
