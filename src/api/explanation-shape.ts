@@ -9,23 +9,25 @@ const readValue = { expression: v.string(), value: v.exactOptional(v.unknown()) 
 const blockers = v.array(v.object({ stepId: v.string(), status: v.picklist(stepStatuses) }))
 const hostLoad = v.object({ hostId: v.string(), attempts: v.number(), attemptsMax: v.number() })
 const lacking = v.object({ hostId: v.string(), lacks: texts })
+const driverPlace = v.object({
+  type: v.literal("driver"),
+  driver: v.string(),
+  nearest: v.exactOptional(v.string()),
+  hosts: v.array(v.string()),
+  unfit: v.array(lacking),
+})
+const contentPlace = v.object({
+  type: v.literal("content"),
+  driver: v.string(),
+  hash: v.string(),
+  others: v.array(v.string()),
+})
 /** What keeps every host from taking a step up. */
 const placeShape = v.variant("type", [
   v.object({ type: v.literal("noHost") }),
   v.object({ type: v.literal("labels"), labels: texts, nearest: lacking }),
-  v.object({
-    type: v.literal("driver"),
-    driver: v.string(),
-    nearest: v.exactOptional(v.string()),
-    hosts: v.array(v.string()),
-    unfit: v.array(lacking),
-  }),
-  v.object({
-    type: v.literal("content"),
-    driver: v.string(),
-    hash: v.string(),
-    others: v.array(v.string()),
-  }),
+  driverPlace,
+  contentPlace,
   v.object({ type: v.literal("slots"), hosts: v.array(hostLoad) }),
 ])
 const skipShape = v.variant("type", [
@@ -44,7 +46,12 @@ const reasonShape = v.variant("type", [
     keptFrom: v.exactOptional(v.string()),
   }),
   v.object({ type: v.literal("skipped"), because: skipShape }),
-  v.object({ type: v.literal("blocked"), by: blockers, brokenBy: v.exactOptional(v.string()) }),
+  v.object({
+    type: v.literal("blocked"),
+    by: blockers,
+    brokenBy: v.exactOptional(v.string()),
+    place: v.exactOptional(v.variant("type", [driverPlace, contentPlace])),
+  }),
   v.object({ type: v.literal("lastOfAll"), by: blockers }),
   v.object({ type: v.literal("held"), since: time, until: v.exactOptional(time) }),
   v.object({ type: v.literal("maxParallel"), maxParallel: v.number(), running: v.array(v.string()) }),

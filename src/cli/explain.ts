@@ -33,7 +33,7 @@ export async function explain(run: string, options: ExplainOptions): Promise<num
     return 0
   }
   const style = options.style ?? styleFor(process.stdout, process.env)
-  const layout = { style, width: widthOf(process.stdout) }
+  const layout = { style, width: widthOf(process.stdout), nowMs: Date.now() }
   for (const line of explanationLines(explanation as unknown as RunExplanation, layout)) print(line)
   return 0
 }

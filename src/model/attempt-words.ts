@@ -15,7 +15,10 @@ export function describeEnd(reason: ReasonOf<"ended">): string {
   const took = durationMs === undefined ? "" : ` after ${formatDuration(durationMs)}`
   const kept = keptFrom === undefined ? "" : ` in run ${keptFrom}, whose result is kept`
   const which = attempt > 1 ? ` at attempt ${attempt}` : ""
-  const why = status !== "succeeded" && result !== "" ? `: ${result}` : ""
+  // Some results begin with the status, for they are read without it elsewhere.
+  const words = result.startsWith(`${status}: `) || result.startsWith(`${status}; `)
+  const why =
+    status !== "succeeded" && result !== "" ? `: ${words ? result.slice(status.length + 2) : result}` : ""
   return `${status}${which}${where}${took}${kept}${why}`
 }
 

@@ -1,4 +1,5 @@
 import type { Explaining } from "./explain-sources.ts"
+import { describeConcurrency } from "./explain-words.ts"
 import type { RunExplanation, StepExplanation } from "./explanation.ts"
 import { listNames } from "./name-list.ts"
 import { present } from "./present.ts"
@@ -30,7 +31,7 @@ function messageOf({ sources }: Explaining, steps: readonly StepExplanation[]): 
     return `it is held since ${since}, for ${verdict.message}; save the mended pipeline or driver and it goes on there, or cancel it`
   }
   const queued = steps.find(({ reason }) => reason.type === "concurrency")
-  if (queued !== undefined) return `it ${queued.message}`
+  if (queued?.reason.type === "concurrency") return `it ${describeConcurrency(queued.reason)}`
   const decided = decidedText(run)
   const running = steps.filter(({ reason }) => reason.type === "running")
   const now = running.length > 0 ? runningText(running, steps) : waitText(steps, hosts.length)

@@ -30,7 +30,7 @@ export function describeReason(
     case "maxParallel":
       return `its run may have ${count(reason.maxParallel, "step")} running at a time, and has: ${listNames(reason.running)}`
     case "concurrency":
-      return describeConcurrency(reason)
+      return `waits with its run for the concurrency key "${reason.key}"`
     case "place": {
       const since = reason.since === undefined ? "" : ` (since ${reason.since})`
       const then = reason.until === undefined ? "" : `; it fails at ${reason.until} if that stays so`
@@ -59,7 +59,8 @@ export function describeReason(
   }
 }
 
-function describeConcurrency(reason: Reason & { readonly type: "concurrency" }): string {
+/** Why a run that waits for its key does not have it. */
+export function describeConcurrency(reason: Reason & { readonly type: "concurrency" }): string {
   const { key, limit, holders, ahead, replaces, since } = reason
   const held = holders.map((holder) => `run ${holder.runId} since ${holder.since}`)
   const by = held.length === 0 ? "" : `, held by ${listOf(held)}`
@@ -68,7 +69,7 @@ function describeConcurrency(reason: Reason & { readonly type: "concurrency" }):
     ahead.length === 0
       ? ""
       : `; before it in the queue: ${ahead.length === 1 ? "run" : "runs"} ${listOf(ahead)}`
-  return `waits for the concurrency key "${key}" (${count(limit, "run")} at a time)${by}${room}${turn} (since ${since})`
+  return `waits since ${since} for the concurrency key "${key}" (${count(limit, "run")} at a time)${by}${room}${turn}`
 }
 
 /** Whether the step finds the workspace as the steps before it left it. */
@@ -81,7 +82,7 @@ function describeWorkspace({ hosts, workspace }: Reason & { readonly type: "star
 }
 
 function describeBlocked(
-  { by, brokenBy }: Reason & { readonly type: "blocked" },
+  { by, brokenBy, place }: Reason & { readonly type: "blocked" },
   { role }: PipelineStep,
   condition: ConditionOutlook | undefined,
 ): string {
@@ -92,7 +93,8 @@ function describeBlocked(
   if (condition?.outcome === "false") {
     return `will be skipped ${then}: its condition is false already: ${falseText(condition)}`
   }
-  return role?.type === "ensure" ? `runs after ${listBlockers(by)}` : `waits for ${listBlockers(by)}`
+  const lacks = place === undefined ? "" : `; and ${describePlace(place)}`
+  return `${role?.type === "ensure" ? "runs after" : "waits for"} ${listBlockers(by)}${lacks}`
 }
 
 function falseText(condition: ConditionOutlook | undefined): string {

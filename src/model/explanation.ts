@@ -61,8 +61,16 @@ export type Reason =
     }
   /** `condition`: its `if` was false. */
   | { readonly type: "skipped"; readonly because: SkipReason | { readonly type: "condition" } }
-  /** These have not ended. `brokenBy`: it will be skipped then, for this one did not succeed. */
-  | { readonly type: "blocked"; readonly by: readonly Blocker[]; readonly brokenBy?: string }
+  /**
+   * These have not ended. `brokenBy`: it will be skipped then, for this one did not succeed. `place`: its driver is
+   * nowhere, so that it will wait for that, too.
+   */
+  | {
+      readonly type: "blocked"
+      readonly by: readonly Blocker[]
+      readonly brokenBy?: string
+      readonly place?: Placement & { readonly type: "driver" | "content" }
+    }
   /** It cleans up, once the steps of the way have ended. */
   | { readonly type: "lastOfAll"; readonly by: readonly Blocker[] }
   /** Nothing starts, for the run is held and can be mended. */

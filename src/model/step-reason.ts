@@ -72,7 +72,9 @@ function blockedReason(
     status: stateStatus(sources.states.get(stepId), standings.of.get(stepId)),
   })
   if (step.role?.type !== "finally" && step.role?.type !== "deferred") {
-    return present({ type: "blocked" as const, by: by.map(blocker), brokenBy })
+    const found = sources.hosts.length === 0 ? undefined : placeFor(step, { sources })
+    const place = found?.type === "driver" || found?.type === "content" ? found : undefined
+    return present({ type: "blocked" as const, by: by.map(blocker), brokenBy, place })
   }
   const before = sources.steps.filter(({ id, role }) => {
     const type = standings.of.get(id)?.type

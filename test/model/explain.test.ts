@@ -123,6 +123,15 @@ function of(id: string, situation: Situation): StepExplanation {
 const sentences: Readonly<Record<string, readonly [id: string, situation: Situation, message: string]>> = {
   "a step that waits for others": ["test", { states: { build: runs } }, 'waits for "build" (running)'],
   "one that is far from its turn": ["ship", { states: { build: runs } }, 'waits for "test" (pending)'],
+  "one whose driver will be lacking, too": [
+    "test",
+    {
+      run: unpinned,
+      pipeline: { steps: [step("build"), step("test", { driver: "wrk" })] },
+      states: { build: runs },
+    },
+    'waits for "build" (running); and no host has the driver "wrk" (did you mean "work"?); there is host-a',
+  ],
   "one that will be skipped": [
     "join",
     { pipeline: { steps: fork, failFast: false }, states: { left: ended("failed"), right: runs } },
@@ -158,20 +167,7 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
   "a step whose run waits for a key": [
     "build",
     { run: queued, key: keyHeld },
-    `waits for the concurrency key "deploy-prod" (1 run at a time), held by run other since ${at} (since ${at})`,
-  ],
-  "a step whose run replaces another one": [
-    "build",
-    { run: { ...queued, concurrency: { ...queued.concurrency, policy: "replace" } } as Run, key: keyHeld },
-    `waits for the concurrency key "deploy-prod" (1 run at a time), held by run other since ${at}, which is cancelled to make room for it (since ${at})`,
-  ],
-  "a step whose run is not first in the queue": [
-    "build",
-    {
-      run: queued,
-      key: { ...keyHeld, queue: [{ runId: "urgent", since: later, priority: 9 }, ...keyHeld.queue] },
-    },
-    `waits for the concurrency key "deploy-prod" (1 run at a time), held by run other since ${at}; before it in the queue: run urgent (since ${at})`,
+    'waits with its run for the concurrency key "deploy-prod"',
   ],
   "a step whose run is next, with nobody holding the key": [
     "build",
@@ -368,6 +364,11 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
     { states: { build: { ...ended("failed", "exit code 1"), attempt: 2 } as StepState } },
     "failed at attempt 2 on host-a after 2.0s: exit code 1",
   ],
+  "a step that was cancelled": [
+    "build",
+    { states: { build: ended("cancelled", "cancelled: the run is stopping") } },
+    "cancelled on host-a after 2.0s: the run is stopping",
+  ],
   "a step that could not start": [
     "build",
     {
@@ -546,6 +547,29 @@ const runSentences: Readonly<
     { pipeline: { steps: fork }, states: { left: runs, right: timer } },
     'it is running "left"; "right" waits',
     'it ends when "left", "right", "join" have ended or are skipped',
+  ],
+  "waits for a key": [
+    { run: queued, key: keyHeld },
+    `it waits since ${at} for the concurrency key "deploy-prod" (1 run at a time), held by run other since ${at}`,
+    'it ends when "build", "test", "ship" have ended or are skipped',
+  ],
+  "replaces the run that has its key": [
+    { run: { ...queued, concurrency: { ...queued.concurrency, policy: "replace" } } as Run, key: keyHeld },
+    `it waits since ${at} for the concurrency key "deploy-prod" (1 run at a time), held by run other since ${at}, which is cancelled to make room for it`,
+    'it ends when "build", "test", "ship" have ended or are skipped',
+  ],
+  "is not the first that waits for a key": [
+    {
+      run: queued,
+      key: { ...keyHeld, queue: [{ runId: "urgent", since: later, priority: 9 }, ...keyHeld.queue] },
+    },
+    `it waits since ${at} for the concurrency key "deploy-prod" (1 run at a time), held by run other since ${at}; before it in the queue: run urgent`,
+    'it ends when "build", "test", "ship" have ended or are skipped',
+  ],
+  "has so much time and no more": [
+    { pipeline: { timeout: 300_000 }, states: { build: ok, test: ok, ship: runs } },
+    'it is running "ship"',
+    `it ends when "ship" has ended or is skipped; its time is over at ${later}`,
   ],
   "is held": [
     {
