@@ -24,6 +24,8 @@ export interface Config {
   readonly graceMs: number
   /** Attempts running at the same time on this host. */
   readonly attemptsMax: number
+  /** How much memory the heap of a driver's worker thread may hold. */
+  readonly workerBytesMax: number
   /** How long a host that died keeps its claims. */
   readonly leaseTtlMs: number
   /** Ended runs older than this are deleted, with their logs and workspaces. */
@@ -81,6 +83,11 @@ export const settings = {
     default: "10s",
   },
   "attempts-max": { argument: "<number>", description: "attempts running at the same time", default: "64" },
+  "worker-memory": {
+    argument: "<MiB>",
+    description: "memory a driver's worker may hold",
+    default: "1024",
+  },
   label: {
     argument: "<key=value>",
     description: "what pipelines may ask of a host; repeatable",
@@ -167,6 +174,7 @@ export async function loadConfig(input: {
     logLevel: read("log-level", logLevelSchema),
     graceMs: read("grace", durationSchema),
     attemptsMax: read("attempts-max", integerSchema(1, 10_000)),
+    workerBytesMax: (read("worker-memory", integerSchema(16, 1_000_000)) ?? 0) * 1024 * 1024,
     leaseTtlMs: read("lease-ttl", leaseTtlSchema),
     keepRunsForMs: read("keep-runs-for", keepForSchema),
     keepRunsMax: read("keep-runs", integerSchema(0, 1_000_000)),

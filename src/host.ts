@@ -70,7 +70,14 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   const isolation = await markRunning(config)
   parts.defer(isolation.unmark)
   const logs = parts.use(await openLogStore(join(config.data, "logs")))
-  const drivers = parts.use(createDriverHost({ folder: config.drivers, data: config.data, log }))
+  const drivers = parts.use(
+    createDriverHost({
+      folder: config.drivers,
+      data: config.data,
+      workerBytesMax: config.workerBytesMax,
+      log,
+    }),
+  )
   const hostId = `${hostname()}-${Bun.randomUUIDv7()}`
   const startedAt = new Date().toISOString()
   let url = ""
@@ -155,6 +162,7 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     new Retention({
       store,
       data: config.data,
+      drivers,
       hostId,
       limits: config,
       now: () => ({ wallMs: Date.now(), monotonicMs: performance.now() }),

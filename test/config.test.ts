@@ -35,6 +35,7 @@ describe("the configuration", () => {
       logLevel: "warn",
       graceMs: 10_000,
       attemptsMax: 64,
+      workerBytesMax: 1024 * 1024 * 1024,
       leaseTtlMs: 10_000,
       keepRunsForMs: 30 * 86_400_000,
       keepRunsMax: 10_000,

@@ -4,6 +4,8 @@
  */
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
+import { mayMount } from "./rig/own-mounts.ts"
+import { findFaketime } from "./rig/settable-clock.ts"
 
 const root = join(import.meta.dir, "..")
 
@@ -37,22 +39,29 @@ async function installDependencies(): Promise<void> {
   await Bun.write(stamp, hash)
 }
 
-/** Installs etcd from the system's packages where there is none: the tests of the store run a real one. */
-async function installEtcd(): Promise<void> {
-  if (findEtcd() !== null) return
-  say("There is no etcd in PATH or /usr/bin: installing etcd-server from the system's packages")
+/** Installs one of the system's packages where what is in it is missing: the tests use the real thing. */
+async function installPackage(
+  name: string,
+  { isThere, missing }: { readonly isThere: () => boolean; readonly missing: string },
+): Promise<void> {
+  if (isThere()) return
+  say(`${missing}: installing ${name} from the system's packages`)
   const asRoot = process.getuid?.() === 0 ? [] : ["sudo", "-n"]
   const aptGet = [...asRoot, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
   const updated = await run([...aptGet, "update"])
-  const installed = updated === 0 ? await run([...aptGet, "install", "-y", "etcd-server"]) : updated
-  if (installed === 0 && findEtcd() !== null) return
-  say("etcd could not be installed. Put an etcd of version 3.4 or newer into PATH; until then its tests fail")
-}
-
-function findEtcd(): string | null {
-  return Bun.which("etcd") ?? Bun.which("etcd", { PATH: "/usr/bin:/usr/local/bin" })
+  const installed = updated === 0 ? await run([...aptGet, "install", "-y", name]) : updated
+  if (installed !== 0 || !isThere()) say(`${name} could not be installed; until it is there, its tests fail`)
 }
 
 await installDependencies()
-await installEtcd()
+await installPackage("etcd-server", {
+  missing: "There is no etcd in PATH or /usr/bin (version 3.4 or newer)",
+  isThere: () =>
+    Bun.which("etcd") !== null || Bun.which("etcd", { PATH: "/usr/bin:/usr/local/bin" }) !== null,
+})
+await installPackage("faketime", {
+  missing: "There is no libfaketime, which sets the clock of a single process",
+  isThere: () => findFaketime() !== undefined,
+})
+if (!mayMount) say("This machine lets nobody mount a disk: the tests of full and read-only disks are skipped")
 process.exit(await run([process.execPath, "test", "--timeout", String(testMsMax), ...process.argv.slice(2)]))

@@ -9,14 +9,16 @@ import {
 import { describeFault, type Fault } from "../model/fault.ts"
 import { type AttemptRun, startAttempt } from "./attempt-run.ts"
 import { type Catalogue, createCatalogue } from "./catalogue.ts"
-import { type Attempt, AttemptAbort, type DriverHost } from "./driver-host.ts"
+import { type Attempt, AttemptAbort, type DriverHost, type KeptDrivers } from "./driver-host.ts"
 import { createDriverLoader, type DriverLoader } from "./driver-loader.ts"
 import { type DriverWatch, watchDrivers } from "./driver-watch.ts"
+import { endOrphans } from "./end-processes.ts"
 import { type KeptContent, keptContent } from "./kept-content.ts"
 import { failure } from "./result.ts"
 import { createDriverRunners, type DriverRunners } from "./runners.ts"
 import { writeSdkTypes } from "./sdk-types.ts"
 import { type Shipped, type ShippedDriver, shippedDrivers, workerEntry } from "./shipped.ts"
+import { childrenGraceMs } from "./thread.ts"
 
 /** Where the host of drivers says what nobody asked for. A pino logger is one. */
 export interface DriverHostLog {
@@ -29,18 +31,21 @@ export function createDriverHost(options: {
   /** The data folder; bundles go below it, and child processes are marked with it. */
   readonly data: string
   readonly log?: DriverHostLog
-}): DriverHost {
+  /** How much memory the heap of a worker may hold. Default no limit. */
+  readonly workerBytesMax?: number
+}): DriverHost & KeptDrivers {
   return new FolderDriverHost(options)
 }
 
-class FolderDriverHost implements DriverHost {
+class FolderDriverHost implements DriverHost, KeptDrivers {
   readonly #folder: string
   readonly #data: string
   readonly #log: DriverHostLog | undefined
-  readonly #runners: DriverRunners = createDriverRunners({ entry: workerEntry })
+  readonly #runners: DriverRunners
   readonly #kept: KeptContent
   readonly #listeners: (() => void)[] = []
-  readonly #running = new Set<AttemptRun>()
+  /** Attempts under way, each with the hash of its driver. */
+  readonly #running = new Map<AttemptRun, string>()
   #sdk = ""
   #faultsSaid: ReadonlySet<string> = new Set()
   #shipped: ReadonlyMap<string, ShippedDriver> = new Map()
@@ -51,7 +56,16 @@ class FolderDriverHost implements DriverHost {
   #scanAgain = false
   #disposed = false
 
-  constructor({ folder, data, log }: Parameters<typeof createDriverHost>[0]) {
+  constructor({ folder, data, log, workerBytesMax }: Parameters<typeof createDriverHost>[0]) {
+    this.#runners = createDriverRunners({
+      entry: workerEntry,
+      data,
+      heapBytesMax: workerBytesMax ?? Number.MAX_SAFE_INTEGER,
+      onHeap: (hash, message) => {
+        const driver = this.list().find((known) => known.hash === hash)?.name ?? hash
+        this.#log?.error({ driver }, message)
+      },
+    })
     this.#folder = folder
     this.#data = data
     this.#kept = keptContent({ folder: join(data, "drivers"), runners: this.#runners })
@@ -99,7 +113,7 @@ class FolderDriverHost implements DriverHost {
     const startWork = await this.#workOf(hash)
     if (startWork === undefined) return failure(`This host has no driver "${name}" with the hash ${hash}`)
     const run = startAttempt(attempt, { data: this.#data, startWork })
-    this.#running.add(run)
+    this.#running.set(run, hash)
     try {
       return await run.result
     } finally {
@@ -111,10 +125,12 @@ class FolderDriverHost implements DriverHost {
     this.#disposed = true
     await this.#watch?.[Symbol.asyncDispose]()
     await this.#scanning
-    const runs = [...this.#running]
+    const runs = [...this.#running.keys()]
     for (const run of runs) run.abort(new AttemptAbort("shutdown", "The host is stopping"), 0)
     await Promise.all(runs.map(({ result }) => result))
     this.#runners[Symbol.dispose]()
+    // What drivers have started by themselves ends with their workers.
+    await endOrphans(this.#data, { graceMs: childrenGraceMs })
   }
 
   #createCatalogue({ sdk, drivers }: Shipped): Catalogue {
@@ -149,6 +165,25 @@ class FolderDriverHost implements DriverHost {
 
   async adopt(hash: string, text: string): Promise<void> {
     await this.#kept.keep(hash, text)
+  }
+
+  async unserved(): Promise<readonly string[]> {
+    const kept = await this.#kept.hashes()
+    const used = this.#used()
+    return kept.filter((hash) => !used.has(hash))
+  }
+
+  async forget(hash: string): Promise<boolean> {
+    // A driver that is edited back while its code goes would serve without it.
+    while (this.#scanning !== undefined) await this.#scanning
+    if (this.#disposed || this.#used().has(hash)) return false
+    this.#kept.forget(hash)
+    return true
+  }
+
+  /** Hashes that serve, or run an attempt. */
+  #used(): ReadonlySet<string> {
+    return new Set([...this.list().map(({ hash }) => hash), ...this.#running.values()])
   }
 
   /** A shipped driver is written to disk, where a worker can import it, before its first attempt and not sooner. */

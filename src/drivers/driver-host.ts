@@ -41,6 +41,14 @@ export interface DriverHost extends AsyncDisposable {
   run(attempt: Attempt): Promise<AttemptResult>
 }
 
+/** The code of drivers in the data folder, for whoever collects what nobody needs. */
+export interface KeptDrivers {
+  /** Hashes of what serves no name now and runs no attempt. */
+  unserved(): Promise<readonly string[]>
+  /** Deletes it, unless it serves again by now: this host cannot run it any more. Answers whether it is gone. */
+  forget(hash: string): Promise<boolean>
+}
+
 /** One attempt and all that its driver gets to see. */
 export interface Attempt {
   readonly driver: { readonly name: string; readonly hash: string }

@@ -4,6 +4,7 @@ import type { DriverDescription, DriverSchemas } from "../model/driver.ts"
 import type { Fault } from "../model/fault.ts"
 import { isStringList } from "../model/json.ts"
 import { isName, nameRule } from "../model/name.ts"
+import { isUuid } from "../model/uuid.ts"
 import { bundleDriver, sha256 } from "./bundle.ts"
 import { type DriverFile, fingerprint } from "./driver-files.ts"
 import type { LoadedDriver } from "./protocol.ts"
@@ -51,6 +52,8 @@ export function createDriverLoader({
     const print = await fingerprint(inputs)
     const bundleFile = join(data, "drivers", `${hash}.js`)
     await writeOnce(bundleFile, text)
+    // Also where it is known what it says of itself: its code may have been deleted meanwhile, while it did not serve.
+    runners.module(hash, bundleFile)
     const loaded = described.get(hash) ?? (await describe(hash, bundleFile))
     if (typeof loaded === "string") return { faults: [{ message: loaded, file }], inputs, print: undefined }
     described.set(hash, loaded)
@@ -144,4 +147,9 @@ export async function writeOnce(path: string, content: string | Uint8Array): Pro
   await Bun.write(unfinished, wanted)
   await chmod(unfinished, 0o755)
   await rename(unfinished, path)
+}
+
+/** Is it what {@link writeOnce} was writing when the process was killed? */
+export function isUnfinished(file: string): boolean {
+  return isUuid(file.slice(file.lastIndexOf(".") + 1))
 }

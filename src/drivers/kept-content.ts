@@ -1,7 +1,8 @@
-import { readdir } from "node:fs/promises"
+import { type Dirent, rmSync } from "node:fs"
+import { readdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { sha256, sha256Pattern } from "./bundle.ts"
-import { writeOnce } from "./driver-loader.ts"
+import { isUnfinished, writeOnce } from "./driver-loader.ts"
 import type { DriverRunners } from "./runners.ts"
 
 /**
@@ -12,12 +13,16 @@ export interface KeptContent {
   /** Reads what there is. Call it before anything else. */
   start(): Promise<void>
   has(hash: string): boolean
+  /** The hash of everything that is in the folder, drivers that were loaded from their files among it. */
+  hashes(): Promise<readonly string[]>
   /** Makes it runnable; false when it is not here, or is not what its hash says. */
   provide(hash: string): Promise<boolean>
   /** The text of a bundle; undefined for anything else. */
   text(hash: string): Promise<string | undefined>
   /** Writes a bundle down. Rejects when the text is not what the hash says. */
   keep(hash: string, text: string): Promise<void>
+  /** Deletes it, and it cannot be run any more. */
+  forget(hash: string): void
 }
 
 export function keptContent({
@@ -40,13 +45,17 @@ export function keptContent({
 
   return {
     async start() {
-      for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
-        const hash = entry.name.replace(/\.js$/, "")
-        if (!sha256Pattern.test(hash)) continue
+      for (const entry of await entriesOf(folder)) {
+        const hash = hashOf(entry)
+        if (hash === undefined) continue
         if (entry.isFile()) bundles.add(hash)
-        const [file] = entry.isDirectory() ? await readdir(join(folder, hash)) : []
-        if (file !== undefined) executables.set(hash, join(folder, hash, file))
+        const [file] = entry.isDirectory() ? await entriesOf(join(folder, hash)) : []
+        if (file !== undefined) executables.set(hash, join(folder, hash, file.name))
       }
+    },
+    async hashes() {
+      const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
+      return entries.flatMap((entry) => hashOf(entry) ?? [])
     },
     has: (hash) => bundles.has(hash) || executables.has(hash),
     async provide(hash) {
@@ -66,5 +75,27 @@ export function keptContent({
       await writeOnce(bundleFile(hash), content)
       bundles.add(hash)
     },
+    forget(hash) {
+      bundles.delete(hash)
+      executables.delete(hash)
+      runners.drop(hash)
+      for (const path of [bundleFile(hash), join(folder, hash)])
+        rmSync(path, { recursive: true, force: true })
+    },
   }
+}
+
+/** What is in a folder, without what a host that was killed had not finished writing: that is deleted. */
+async function entriesOf(folder: string): Promise<Dirent[]> {
+  const whole: Dirent[] = []
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+    if (isUnfinished(entry.name)) await rm(join(folder, entry.name), { force: true })
+    else whole.push(entry)
+  }
+  return whole
+}
+
+function hashOf({ name }: Dirent): string | undefined {
+  const hash = name.replace(/\.js$/, "")
+  return sha256Pattern.test(hash) ? hash : undefined
 }

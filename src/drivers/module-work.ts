@@ -19,6 +19,7 @@ export function startModuleWork(pool: ThreadPool, { attempt, log, processes, def
       defer,
     })
     pool.release(acquired)
+    if (acquired.ended) await acquired.gone
     return result
   }
 

@@ -56,8 +56,8 @@ export class ThreadPool implements Disposable {
 
   /** Takes a thread back, also one that has ended. */
   release(thread: DriverThread): void {
-    if (thread.ended) {
-      this.#threads.delete(thread)
+    if (thread.spent) {
+      this.#end(thread)
       if (this.#waiting.length > 0 && this.#threads.size === 0) this.#grow(1)
       return
     }

@@ -45,9 +45,15 @@ export function childEnvironment({
   const all = { ...process.env, BUN_BE_BUN: undefined, BUN_OPTIONS: undefined, ...extra }
   const environment: Record<string, string> = {}
   for (const [name, value] of Object.entries(all)) if (value !== undefined) environment[name] = value
-  environment[attemptMark] = added(process.env[attemptMark], token)
-  environment[dataMark] = added(process.env[dataMark], data)
-  return environment
+  return { ...environment, ...marksOf({ token, data }) }
+}
+
+/** The marks alone. The token is that of an attempt, or of a worker, whose driver may start processes by itself. */
+export function marksOf({ token, data }: { readonly token: string; readonly data: string }) {
+  return {
+    [attemptMark]: added(process.env[attemptMark], token),
+    [dataMark]: added(process.env[dataMark], data),
+  }
 }
 
 function added(inherited: string | undefined, entry: string): string {

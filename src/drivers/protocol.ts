@@ -17,7 +17,8 @@ import type { ExecOptions } from "./sdk.ts"
  *    │── logged, exec-ended, abort, … ─────►│
  *    │◄──────────────────────── ended ──────│   or `fault`, or the thread is gone
  *
- * Messages travel as JSON text: a string crosses threads in half the time a structured clone takes.
+ * Messages travel as JSON text: a string crosses threads in half the time a structured clone takes. Only the first is
+ * none: the LogRoom that both share.
  * `serial` numbers the attempts of one worker: what comes late from an earlier one is told apart and dropped.
  */
 
@@ -48,7 +49,13 @@ export type ExecAnswer =
 export type DeferAnswer = { readonly type: "kept" } | { readonly type: "refused"; readonly message: string }
 
 export type ToWorker =
-  | { readonly type: "load"; readonly file: string }
+  | {
+      readonly type: "load"
+      readonly file: string
+      /** What children of the driver's own carry in their environment. */
+      readonly marks: Readonly<Record<string, string>>
+      readonly heapBytesMax: number
+    }
   | { readonly type: "describe" }
   | { readonly type: "attempt"; readonly serial: number; readonly context: AttemptContext }
   | { readonly type: "abort"; readonly serial: number; readonly message: string }
@@ -78,6 +85,16 @@ export type FromWorker =
       readonly driver: string
       readonly input: JsonObject
     }
-  | { readonly type: "ended"; readonly serial: number; readonly result: AttemptResult }
-  /** Something nobody caught. The thread is not to be trusted any more. */
-  | { readonly type: "fault"; readonly message: string; readonly trace: string }
+  | {
+      readonly type: "ended"
+      readonly serial: number
+      readonly result: AttemptResult
+      /** What its heap holds, when that is over the limit. */
+      readonly heapBytes?: number
+      /** Processes that the driver has started by itself are left. */
+      readonly children?: true
+    }
+  /** The heap holds more than it may, while the attempt runs. */
+  | { readonly type: "heap"; readonly serial: number; readonly bytes: number }
+  /** Something nobody caught. The thread is not to be trusted any more. `serial`: the attempt that began it, where known. */
+  | { readonly type: "fault"; readonly serial?: number; readonly message: string; readonly trace: string }

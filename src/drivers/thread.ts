@@ -1,6 +1,9 @@
 import { messageOf } from "../errors.ts"
 import type { AttemptResult, DriverSchemas } from "../model/driver.ts"
 import type { JsonObject } from "../model/json.ts"
+import { endProcesses } from "./end-processes.ts"
+import { createLogRoom, setDurable } from "./log-room.ts"
+import { findProcesses, marksOf } from "./process-marks.ts"
 import type {
   AttemptContext,
   DeferAnswer,
@@ -14,6 +17,21 @@ import type { ExecOptions } from "./sdk.ts"
 
 /** How long a worker may take to answer an abort before its driver counts as blocking the thread. */
 const answerMsMax = 1_000
+
+/** How long processes that a driver started by itself have between SIGTERM and SIGKILL, once their worker has ended. */
+export const childrenGraceMs = 1_000
+const mebibyte = 1024 * 1024
+
+export interface ThreadOptions {
+  readonly entry: string | URL
+  /** The bundle. */
+  readonly file: string
+  /** The data folder, which child processes are marked with. */
+  readonly data: string
+  readonly heapBytesMax: number
+  /** Told that the heap was over the limit, and what was done about it. */
+  readonly onHeap: (message: string) => void
+}
 
 /** What an attempt in a worker asks of the host. */
 export interface AttemptRequests {
@@ -39,14 +57,23 @@ interface Running extends AttemptRequests {
  */
 export class DriverThread implements Disposable {
   readonly #worker: Worker
+  readonly #room = createLogRoom()
+  readonly #mark = `worker/${Bun.randomUUIDv7()}`
+  readonly #onHeap: (message: string) => void
   readonly #loaded = Promise.withResolvers<LoadedDriver | string>()
   readonly #described = Promise.withResolvers<DriverSchemas>()
   #running: Running | undefined
   #serial = 0
   /** Why it is over; undefined while it is alive. */
   #endMessage: string | undefined
+  /** It is not to be given another attempt, though the one it runs may go on. */
+  #spent = false
+  /** The driver may have started processes by itself that still run. */
+  #hasChildren = false
+  #gone: Promise<void> | undefined
 
-  constructor({ entry, file }: { readonly entry: string | URL; readonly file: string }) {
+  constructor({ entry, file, data, heapBytesMax, onHeap }: ThreadOptions) {
+    this.#onHeap = onHeap
     this.#worker = new Worker(entry)
     this.#worker.onmessage = ({ data }: MessageEvent<string>) => this.#receive(JSON.parse(data))
     this.#worker.onerror = (event) => {
@@ -58,7 +85,9 @@ export class DriverThread implements Disposable {
       const code = (event as unknown as { readonly code: number }).code
       this.end(`The driver ended its worker with exit code ${code} (process.exit or a crash)`)
     })
-    this.#send({ type: "load", file })
+    this.#worker.postMessage(this.#room)
+    const marks = marksOf({ token: this.#mark, data })
+    this.#send({ type: "load", file, marks, heapBytesMax })
   }
 
   /** What the module says of itself, or a sentence on why it could not be loaded. Never rejects. */
@@ -68,6 +97,16 @@ export class DriverThread implements Disposable {
 
   get ended(): boolean {
     return this.#endMessage !== undefined
+  }
+
+  /** Must it not be given another attempt? So it is when it has ended, and when it should. */
+  get spent(): boolean {
+    return this.#spent || this.ended
+  }
+
+  /** Resolves, once it has ended, when the processes that its driver started by itself are gone. */
+  get gone(): Promise<void> {
+    return this.#gone ?? Promise.resolve()
   }
 
   /** What the driver takes and gives; nothing when the thread ends before it has said so. Never rejects. */
@@ -83,6 +122,7 @@ export class DriverThread implements Disposable {
     const { promise, resolve } = Promise.withResolvers<AttemptResult>()
     const serial = ++this.#serial
     this.#running = { ...requests, serial, settle: resolve, logged: 0, acknowledging: false }
+    setDurable(this.#room, 0)
     this.#send({ type: "attempt", serial, context })
     return promise
   }
@@ -106,6 +146,8 @@ export class DriverThread implements Disposable {
     if (this.ended) return
     this.#endMessage = message
     this.#worker.terminate()
+    // What was cut off in the middle had no chance to tell.
+    if (this.#hasChildren || this.#running !== undefined) this.#gone = endMarked(this.#mark)
     this.#loaded.resolve(message)
     this.#described.resolve({})
     this.#settle(failure(message))
@@ -139,13 +181,13 @@ export class DriverThread implements Disposable {
         this.#described.resolve(message.schemas)
         return
       case "fault":
-        void this.#running?.log(message.trace)
-        this.end(message.message)
+        this.#fail(message)
         return
       case "aborting":
       case "log":
       case "exec":
       case "defer":
+      case "heap":
       case "ended":
         if (this.#running?.serial === message.serial) this.#serve(this.#running, message)
         return
@@ -172,12 +214,37 @@ export class DriverThread implements Disposable {
           this.#answer(running, { type: "deferred", id: message.id, answer }),
         )
         return
+      case "heap":
+        this.end(this.#overHeap(message.bytes, "the attempt was ended"))
+        return
       case "ended":
+        this.#hasChildren = message.children === true
+        if (message.heapBytes !== undefined) {
+          this.#overHeap(message.heapBytes, "another worker takes its place")
+          this.#spent = true
+        }
         this.#settle(message.result)
         return
       default:
         message satisfies never
     }
+  }
+
+  /** What an earlier attempt has left behind must not fail the one that runs now; it is the last one here. */
+  #fail({ serial, message, trace }: Extract<FromWorker, { type: "fault" }>): void {
+    if (this.#running !== undefined && serial !== undefined && serial !== this.#running.serial) {
+      this.#spent = true
+      return
+    }
+    void this.#running?.log(trace)
+    this.end(message)
+  }
+
+  /** Says that its heap is over the limit, and answers the sentence. */
+  #overHeap(bytes: number, consequence: string): string {
+    const message = `The driver holds ${Math.round(bytes / mebibyte)} MiB of memory, more than a worker may (--worker-memory); ${consequence}`
+    this.#onHeap(message)
+    return message
   }
 
   /** One acknowledgement for all messages that became durable together. */
@@ -187,6 +254,7 @@ export class DriverThread implements Disposable {
     running.acknowledging = true
     setImmediate(() => {
       running.acknowledging = false
+      if (this.#running === running) setDurable(this.#room, running.logged)
       this.#answer(running, { type: "logged", count: running.logged })
     })
   }
@@ -200,6 +268,12 @@ export class DriverThread implements Disposable {
   ): void {
     if (this.#running?.serial === serial) this.#send({ ...answer, serial })
   }
+}
+
+async function endMarked(mark: string): Promise<void> {
+  const deadline = performance.now() + childrenGraceMs
+  const match = { type: "attempt", token: mark, groups: new Set<number>() } as const
+  await endProcesses(() => findProcesses(match), { deadline: () => deadline })
 }
 
 function keptOrRefused(kept: Promise<void>): Promise<DeferAnswer> {

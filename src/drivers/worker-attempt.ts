@@ -1,11 +1,15 @@
 import { mkdirSync } from "node:fs"
 import type { AttemptResult } from "../model/driver.ts"
 import type { LoadedModule } from "./loaded-module.ts"
+import { type LogRoom, waitForRoom } from "./log-room.ts"
 import type { AttemptContext, ExecAnswer, FromWorker, ToWorker } from "./protocol.ts"
 import { failure, lastingFailure, readResult, readThrown } from "./result.ts"
 import { check, checkOutput } from "./schema-check.ts"
 import type { DriverContext, ExecOptions, ExecResult } from "./sdk.ts"
 import { createWorkerDefers } from "./worker-defers.ts"
+
+/** From so many lines on that nobody has told to be durable, the worker looks for itself. */
+const lookAfterLines = 1_000
 
 /** One attempt inside a worker. */
 export interface WorkerAttempt {
@@ -23,8 +27,14 @@ export function createWorkerAttempt(
   {
     serial,
     context,
+    room,
     send,
-  }: { readonly serial: number; readonly context: AttemptContext; readonly send: (m: FromWorker) => void },
+  }: {
+    readonly serial: number
+    readonly context: AttemptContext
+    readonly room: LogRoom
+    readonly send: (message: FromWorker) => void
+  },
 ): WorkerAttempt {
   const abort = new AbortController()
   const execs = new Map<number, (answer: ExecAnswer) => void>()
@@ -34,16 +44,20 @@ export function createWorkerAttempt(
   })
   const unacknowledged: (() => void)[] = []
   let acknowledged = 0
+  let sent = 0
   let execId = 0
   let ended = false
 
   function log(message: string): Promise<void> {
     if (ended) return Promise.resolve()
     send({ type: "log", serial, message: String(message) })
+    sent++
+    if (unacknowledged.length >= lookAfterLines) acknowledge(waitForRoom(room, sent))
     return new Promise((resolve) => unacknowledged.push(resolve))
   }
 
   function acknowledge(count: number): void {
+    if (count <= acknowledged) return
     for (const resolve of unacknowledged.splice(0, count - acknowledged)) resolve()
     acknowledged = count
   }

@@ -1,10 +1,13 @@
+import { AsyncLocalStorage } from "node:async_hooks"
 import { dirname } from "node:path"
 import { formatWithOptions } from "node:util"
 import { messageOf } from "../errors.ts"
 import { type LoadedModule, readModule } from "./loaded-module.ts"
+import { createLogRoom, type LogRoom } from "./log-room.ts"
 import type { FromWorker, ToWorker } from "./protocol.ts"
 import { describeSchemas } from "./schema-description.ts"
 import { createWorkerAttempt, traceOf, type WorkerAttempt } from "./worker-attempt.ts"
+import { hasChildren, heapOver, markChildren, watchHeap } from "./worker-bounds.ts"
 
 /*
  * The entry of every worker thread: it loads one bundle, then runs its attempts one after the other. It is an
@@ -21,11 +24,21 @@ const send = (message: FromWorker): void => post(stringify(message))
 let loading: Promise<LoadedModule | string> | undefined
 let current: { readonly serial: number; readonly attempt: WorkerAttempt } | undefined
 let bundleFolder = ""
+let room: LogRoom = createLogRoom()
+let heapBytesMax = Number.POSITIVE_INFINITY
+/** The serial of the attempt that the running code was started by. */
+const startedBy = new AsyncLocalStorage<number>()
 
-self.onmessage = ({ data: text }: MessageEvent<string>) => {
-  const data = parse(text) as ToWorker
+self.onmessage = ({ data: message }: MessageEvent<string | LogRoom>) => {
+  if (typeof message !== "string") {
+    room = message
+    return
+  }
+  const data = parse(message) as ToWorker
   switch (data.type) {
     case "load":
+      heapBytesMax = data.heapBytesMax
+      markChildren(data.marks)
       loading = load(data.file)
       return
     case "describe":
@@ -78,10 +91,18 @@ async function run({ serial, context }: Extract<ToWorker, { type: "attempt" }>):
   if (driver === undefined || typeof driver === "string") {
     throw new Error("A worker is given attempts only when its driver is loaded")
   }
-  const attempt = createWorkerAttempt(driver, { serial, context, send: sendReadable })
+  const attempt = createWorkerAttempt(driver, { serial, context, room, send: sendReadable })
   current = { serial, attempt }
-  const result = await attempt.run()
-  send({ type: "ended", serial, result })
+  using _ = watchHeap(heapBytesMax, (bytes) => send({ type: "heap", serial, bytes }))
+  const result = await startedBy.run(serial, () => attempt.run())
+  const heapBytes = heapOver(heapBytesMax)
+  send({
+    type: "ended",
+    serial,
+    result,
+    ...(heapBytes === undefined ? {} : { heapBytes }),
+    ...(hasChildren() ? { children: true } : {}),
+  })
 }
 
 /** Stacks name files beside the bundle; the author knows them relative to the drivers folder. */
@@ -100,13 +121,16 @@ process.on("unhandledRejection", (reason) =>
     trace: readable(traceOf(reason)),
   }),
 )
-process.on("uncaughtException", (error) =>
+// A timer may be left from an earlier attempt: what it throws is not to fail the one under way.
+process.on("uncaughtException", (error) => {
+  const serial = startedBy.getStore()
   send({
     type: "fault",
+    ...(serial === undefined ? {} : { serial }),
     message: `Nothing caught what the driver threw: ${messageOf(error)}`,
     trace: readable(traceOf(error)),
-  }),
-)
+  })
+})
 
 // What a driver prints belongs to its attempt, not to the host's own output.
 function print(...values: readonly unknown[]): void {

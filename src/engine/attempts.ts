@@ -24,6 +24,13 @@ export interface AttemptOrder {
   readonly state: StepState & { readonly status: "running" }
 }
 
+/** Work for the end of the run. `signal` aborts when the attempt that asks for it is to end. */
+export interface Deferral {
+  readonly driver: string
+  readonly input: JsonObject
+  readonly signal: AbortSignal
+}
+
 export interface LocalAttemptsOptions {
   readonly drivers: DriverHost
   readonly workspaces: Pick<Workspaces, "pathOf" | "prepare">
@@ -33,7 +40,7 @@ export interface LocalAttemptsOptions {
   /** The same for one that this host no longer holds: it must be gone before another host may start its next. */
   readonly fencedGraceMs: number
   /** Writes down work that a driver puts off to the end of the run: see {@link Attempt.defer}. */
-  readonly defer: (order: AttemptOrder, driver: string, input: JsonObject) => Promise<void>
+  readonly defer: (order: AttemptOrder, work: Deferral) => Promise<void>
   /** An attempt of this run has its outcome. */
   readonly onOutcome: (runId: string) => void
 }
@@ -154,7 +161,7 @@ export class LocalAttempts {
       metadata: metadataOf(content),
       results: given.results,
       env: given.env,
-      defer: (driver, input) => this.#options.defer(order, driver, input),
+      defer: (driver, input) => this.#options.defer(order, { driver, input, signal: own.signal }),
       ...(state.probing === undefined ? {} : { probing: true }),
       workspace: this.#options.workspaces.pathOf(run.runId),
       graceMs: this.#options.graceMs,

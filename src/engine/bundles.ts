@@ -16,8 +16,10 @@ const bundleLengthMax = 32_000_000
 export class DriverBundles {
   readonly #store: Store
   readonly #drivers: DriverHost
-  /** Code that is in the store, or on its way there: runs that are pinned to it at once share one way. */
-  readonly #kept = new Map<string, Promise<void>>()
+  /** Code that is on its way into the store. Runs that are pinned to it at once share one way, and leave it in turn. */
+  readonly #keeping = new Map<string, Promise<void>>()
+  /** Code that was seen in the store, and is not looked for again before {@link lookAgain}. */
+  readonly #kept = new Set<string>()
   readonly #missing = new Set<string>()
   readonly #fetching = new Set<string>()
 
@@ -28,15 +30,17 @@ export class DriverBundles {
 
   /** Resolves when the code of these hashes is in the store, as far as this host has it and it can be kept. */
   async keep(hashes: Iterable<string>): Promise<void> {
-    for (const hash of hashes) await (this.#kept.get(hash) ?? this.#begin(hash))
+    for (const hash of hashes) {
+      if (!this.#kept.has(hash)) await (this.#keeping.get(hash) ?? this.#begin(hash))
+    }
   }
 
   #begin(hash: string): Promise<void> {
-    const writing = this.#write(hash)
-    this.#kept.set(hash, writing)
-    // What failed is tried anew by the next run.
-    writing.catch(() => this.#kept.delete(hash))
-    return writing
+    const keeping = this.#write(hash)
+      .then(() => void this.#kept.add(hash))
+      .finally(() => this.#keeping.delete(hash))
+    this.#keeping.set(hash, keeping)
+    return keeping
   }
 
   async #write(hash: string): Promise<void> {
@@ -56,9 +60,13 @@ export class DriverBundles {
     return !this.#missing.has(hash)
   }
 
-  /** Whoever came may have brought code: what was missing is looked for again. */
+  /**
+   * Hosts or drivers came or went. Whoever came may have brought code, so what was missing is looked for again; what no
+   * host served for a while may have been collected, so what was kept is looked for too.
+   */
   lookAgain(): void {
     this.#missing.clear()
+    this.#kept.clear()
   }
 
   /** Brings the code here. Answers whether this call ended the search; false while another one is under way. */

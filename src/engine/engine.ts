@@ -110,7 +110,7 @@ export class Engine implements AsyncDisposable {
       graceMs: options.graceMs,
       // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.
       fencedGraceMs: Math.min(options.graceMs, options.lease.ttlMs / 4),
-      defer: (order, driver, input) => this.#deferred.add(order, driver, input),
+      defer: (order, work) => this.#deferred.add(order, work),
       onOutcome: (runId) => this.#queue.wake(runId),
     })
   }
@@ -232,6 +232,7 @@ export class Engine implements AsyncDisposable {
       const missing = await this.#records.complete(run)
       if (!run.complete) continue
       if (run.header === undefined) return this.#drop(run.runId)
+      if (missing === undefined && !run.hasItsPipeline) continue
       const observed = this.#observed(run, run.header, missing)
       const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
       for (const effect of effects) this.#perform(run, effect)
@@ -267,7 +268,6 @@ export class Engine implements AsyncDisposable {
         if (each.type === "header") await this.#bundles.keep(Object.values(each.run.drivers ?? {}))
       }
       revision = await this.#store.commit(guards, writes)
-      this.#troubles.pass()
     } finally {
       this.#starting -= starting
     }

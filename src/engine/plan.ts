@@ -97,7 +97,7 @@ class Planning {
   moveOn(): void {
     const { missing } = this.#observed
     if (missing !== undefined) this.#end({ status: "failed", message: missing })
-    else if (this.#prepare()) this.#goOn()
+    else if (decided(this.#draft.run) !== undefined || this.#prepare()) this.#goOn()
   }
 
   #goOn(): void {
@@ -105,7 +105,8 @@ class Planning {
     const verdict = decided(this.#draft.run)
     const { run } = this.#draft
     if (verdict === undefined && run.status === "running" && run.held !== undefined) {
-      watchHeld(this.#draft, this.#steps, run.held)
+      if (this.#observed.caughtUp) watchHeld(this.#draft, this.#steps, run.held)
+      else this.#draft.behind = true
       return
     }
     if (verdict === undefined) {
@@ -115,6 +116,9 @@ class Planning {
         this.#end(answer)
         return
       }
+    } else if (decided(this.#observed.run) === undefined) {
+      // What follows from it ends steps for a reason that must stand written before.
+      return
     }
     this.#planSteps()
     this.#settleUnattended()
@@ -132,8 +136,11 @@ class Planning {
       this.#draft.run = { ...run, values: runValues(pipeline, contentOf(this.#draft)) }
       return true
     } catch (error) {
-      this.#end({ status: "failed", message: messageOf(error) })
-      return false
+      const verdict: Verdict = { status: "failed", message: messageOf(error) }
+      // One that was mended may have something to clean up.
+      if (run.status === "running") this.#draft.run = { ...run, stopping: verdict }
+      else this.#end(verdict)
+      return run.status === "running"
     }
   }
 
@@ -270,12 +277,13 @@ class Planning {
       this.#draft.behind = true
       return
     }
+    const abandoned = phaseOf(run).type === "abandoned"
     const phase: Phase = { type: "cleanup", verdict: verdict.status }
-    const standings = standingsOf(this.#steps, states, { failFast: false, phase })
+    const standings = abandoned ? this.#where() : standingsOf(this.#steps, states, { failFast: false, phase })
     // A run that was cancelled before it began has nothing to clean up.
-    const cleans = run.status === "running" && phaseOf(run).type !== "abandoned"
-    if (cleans && !standings.allEnded) this.#work(standings)
-    else this.#end(withCleanup(verdict, standings.failedCleanup, states))
+    if (run.status === "pending" || standings.allEnded)
+      this.#end(withCleanup(verdict, standings.failedCleanup, states))
+    else if (!abandoned) this.#work(standings)
   }
 
   #end(verdict: Verdict): void {

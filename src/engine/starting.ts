@@ -3,7 +3,7 @@ import { formatDuration } from "../model/duration.ts"
 import { evaluateCondition } from "../model/expression.ts"
 import { valuesOf } from "../model/expression-values.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
-import { describeWaiting, type Run, type WaitingFor } from "../model/run.ts"
+import { describeWaiting, type Run, type StepState, type WaitingFor } from "../model/run.ts"
 import { type RunContent, stepScope } from "../model/run-scope.ts"
 import type { Standings, Upstream } from "../model/standing.ts"
 import type { Draft } from "./draft.ts"
@@ -41,7 +41,7 @@ export function startDue(draft: Draft, { step, upstream, standings, hasRoom }: D
   }
   if (state?.status === "waiting" && !mayStart(draft, step.id, state)) return
   if (!host.fits && host.othersFit) return
-  if ((state?.attempt ?? 0) === 0 && !passes(draft, { step, upstream, standings })) return
+  if (isNew(state) && !passes(draft, { step, upstream, standings })) return
   if (hasRoom) start(draft, step)
 }
 
@@ -54,6 +54,11 @@ function mayStart(draft: Draft, stepId: string, state: Waiting): boolean {
   return state.resolution?.outcome === "retry"
 }
 
+/** Is its `if` still to be asked? It is asked once before a first attempt, and again when its run was mended. */
+function isNew(state: StepState | undefined): boolean {
+  return state === undefined || state.status === "pending" || state.attempt === 0
+}
+
 /** Does its `if` let it start? If not, that is planned. */
 function passes(draft: Draft, { step, upstream, standings }: Omit<DueStep, "hasRoom">): boolean {
   if (step.if === undefined) return true
@@ -64,7 +69,8 @@ function passes(draft: Draft, { step, upstream, standings }: Omit<DueStep, "hasR
     draft.settle(step.id, failedToStart(draft.states.get(step.id), messageOf(error), draft.now))
     return false
   }
-  draft.skip(step.id, skipped({ expression: step.if, values: valuesOf(step.if, scope) }, draft.now))
+  const condition = { expression: step.if, values: valuesOf(step.if, scope) }
+  draft.skip(step.id, skipped(draft.states.get(step.id), condition, draft.now))
   return false
 }
 

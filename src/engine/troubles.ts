@@ -1,6 +1,9 @@
 import type { Logger } from "pino"
-import { ConveyorError } from "../errors.ts"
+import { ConveyorError, type ErrorCode } from "../errors.ts"
 
+const storeFaults: ReadonlySet<ErrorCode> = new Set(["STORE_UNAVAILABLE", "STORE_CORRUPT"])
+/** A store that failed again after no longer than this has not been well between: on a full disk some commits work. */
+const outageGapMs = 10_000
 /** How long the store may refuse what is to be written, until whoever stops need not wait for it any more. */
 const refusedMsMax = 1_000
 
@@ -14,7 +17,8 @@ export interface TroublesOptions {
 export class Troubles {
   readonly #options: TroublesOptions
   readonly #waiting: (() => void)[] = []
-  #storeAway = false
+  /** When the store last did not answer, by the monotonic clock. */
+  #awayAt = Number.NEGATIVE_INFINITY
 
   constructor(options: TroublesOptions) {
     this.#options = options
@@ -22,18 +26,15 @@ export class Troubles {
 
   report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
     const { log } = this.#options
-    if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) {
+    if (!(error instanceof ConveyorError && storeFaults.has(error.code))) {
       log.error({ err: error, ...about }, message)
       return
     }
-    if (!this.#storeAway) log.error({ err: error }, "runs wait for the store, and go on when it is back")
-    this.#storeAway = true
+    const now = performance.now()
+    const isNews = now - this.#awayAt > outageGapMs
+    this.#awayAt = now
+    if (isNews) log.error({ err: error }, "runs wait for the store, and go on when it is back")
     this.wake()
-  }
-
-  /** The store answered a commit: its next outage is news. */
-  pass(): void {
-    this.#storeAway = false
   }
 
   /** Who waits in {@link outlast} looks again. */

@@ -178,6 +178,7 @@ function timesOf(record: Run | StepState) {
     ...(finishedAt === undefined ? {} : { finishedAt }),
     ...(startedAt === undefined || finishedAt === undefined
       ? {}
-      : { durationMs: Date.parse(finishedAt) - Date.parse(startedAt) }),
+      : // Not below nothing, also where the clock was set back in between.
+        { durationMs: Math.max(0, Date.parse(finishedAt) - Date.parse(startedAt)) }),
   }
 }

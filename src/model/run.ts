@@ -156,6 +156,8 @@ type StepStatusRecord =
       readonly status: "succeeded" | "failed" | "cancelled"
       readonly finishedAt: string
       readonly result: DriverResult
+      /** The last number that was given, where this attempt was cut off and probes of it have numbers of their own. */
+      readonly lastAttempt?: number
       /** The run whose attempt this was: this one began behind it. */
       readonly keptFrom?: string
     })
@@ -168,10 +170,10 @@ type StepStatusRecord =
       readonly result: DriverResult
       readonly driverHash?: never
     }
-  /** Its `if` was false. */
+  /** Its `if` was false. It may have been attempted before its run was held and mended: numbers go on. */
   | {
       readonly status: "skipped"
-      readonly attempt: 0
+      readonly attempt: number
       readonly finishedAt: string
       readonly condition: Condition
     }

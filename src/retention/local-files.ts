@@ -1,10 +1,10 @@
-import { readdir, readFile, rm, stat } from "node:fs/promises"
+import { readdir, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import type { Run } from "../model/run.ts"
 import { isUuid } from "../model/uuid.ts"
 import { prefixes } from "../store/keys.ts"
 import type { Store } from "../store/store.ts"
-import { storeIdOf } from "../store/store-id.ts"
+import { isOfStore } from "./data-owner.ts"
 import { type Moment, pages, type RetentionLimits } from "./sweep.ts"
 
 export interface LocalFilesOptions {
@@ -79,16 +79,4 @@ async function filesIn(folder: string, type: RunFile["type"]): Promise<RunFile[]
     .filter((name) => name.endsWith(ending))
     .map((name) => ({ type, runId: name.slice(0, name.length - ending.length), path: join(folder, name) }))
     .filter(({ runId }) => isUuid(runId))
-}
-
-/**
- * Do the files in the data folder belong to runs of this store? A host may be started on its data folder with another
- * store, which knows nothing of these runs. The folder is the first store's that it is used with.
- */
-async function isOfStore(data: string, store: Store): Promise<boolean> {
-  const file = join(data, "store-id")
-  const storeId = await storeIdOf(store)
-  const known = await readFile(file, "utf8").catch(() => undefined)
-  if (known === undefined) await Bun.write(file, `${storeId}\n`)
-  return known === undefined || known.trim() === storeId
 }

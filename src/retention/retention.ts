@@ -5,7 +5,9 @@ import { collectRuns } from "./collect-runs.ts"
 import { collectVersions } from "./collect-versions.ts"
 import { CollectorLease } from "./collector-lease.ts"
 import { Compaction } from "./compaction.ts"
+import { type KeptDrivers, LocalDrivers } from "./local-drivers.ts"
 import { collectLocalFiles } from "./local-files.ts"
+import { OrphanParts } from "./orphan-parts.ts"
 import { findReferences } from "./references.ts"
 import type { Moment, RetentionLimits, Sweep } from "./sweep.ts"
 import { Unreferenced } from "./unreferenced.ts"
@@ -14,6 +16,8 @@ export interface RetentionOptions {
   readonly store: Store
   /** The data folder of this host. */
   readonly data: string
+  /** The code of drivers in that folder. */
+  readonly drivers: KeptDrivers
   readonly hostId: string
   readonly limits: RetentionLimits
   readonly now: () => Moment
@@ -35,7 +39,7 @@ export interface Collected {
   /** Pipeline revisions and driver bundles. */
   readonly unreferenced: number
   readonly idempotencyKeys: number
-  /** Logs and workspaces of this host. */
+  /** Logs, workspaces and code of drivers of this host. */
   readonly files: number
 }
 
@@ -54,6 +58,8 @@ export class Retention implements AsyncDisposable {
   readonly #intervalMs: number
   readonly #lease: CollectorLease
   readonly #unreferenced: Unreferenced
+  readonly #orphanParts: OrphanParts
+  readonly #localDrivers: LocalDrivers
   readonly #compaction: Compaction
   readonly #stop = new AbortController()
   #timer: Timer | undefined
@@ -71,6 +77,8 @@ export class Retention implements AsyncDisposable {
       ttlMs: Math.max(leaseTtlMsMin, 3 * this.#intervalMs),
     })
     this.#unreferenced = new Unreferenced({ graceMs: unreferencedForMs })
+    this.#orphanParts = new OrphanParts({ graceMs: unreferencedForMs })
+    this.#localDrivers = new LocalDrivers(options.drivers, { graceMs: unreferencedForMs })
     this.#compaction = new Compaction({ historyMs })
   }
 
@@ -127,7 +135,8 @@ export class Retention implements AsyncDisposable {
     const ofStore = fence === undefined ? nothing : await this.#collectStore(fence)
     const pause = () => this.#pause()
     const files = await collectLocalFiles({ store, data, limits, at: now(), pause })
-    return { ...ofStore, files }
+    const drivers = await this.#localDrivers.collect({ store, at: now(), pause }, { data })
+    return { ...ofStore, files: files + drivers }
   }
 
   async #collectStore(fence: Guard): Promise<Omit<Collected, "files">> {
@@ -142,7 +151,8 @@ export class Retention implements AsyncDisposable {
     // After the runs: what only they referred to goes with them.
     const references = await findReferences(sweep)
     const versions = await collectVersions(sweep, references)
-    const unreferenced = await this.#unreferenced.collect(sweep, references)
+    const ofReferences = await this.#unreferenced.collect(sweep, references)
+    const unreferenced = ofReferences + (await this.#orphanParts.collect(sweep))
     const idempotencyKeys = await collectIdempotency(sweep)
     await this.#compaction.advance(sweep)
     return { runs, versions, unreferenced, idempotencyKeys }

@@ -4,6 +4,8 @@ import type { StoreConfig } from "../config.ts"
 import { openSqlite } from "./sqlite.ts"
 import type { Store } from "./store.ts"
 
+const ballastBytes = 8 * 1024 * 1024
+
 /**
  * Opens the store that the configuration names, and makes the folder of its file where there is none. `onWarning` is
  * told, in a sentence each, what works now and should not be relied on.
@@ -15,7 +17,7 @@ export async function openStore(
   switch (config.type) {
     case "sqlite":
       await mkdir(dirname(config.file), { recursive: true })
-      return openSqlite(config.file)
+      return openSqlite(config.file, { ballastBytes, ...options })
     case "memory":
       return openSqlite(":memory:")
     case "etcd": {

@@ -1,7 +1,11 @@
 import { Database, SQLiteError } from "bun:sqlite"
 import { ConveyorError, messageOf } from "../errors.ts"
 import { checkFormat, format } from "./format.ts"
+import { refuseTruncated, refuseVanished, settleIdentity } from "./sqlite-identity.ts"
 import type { Revision } from "./store.ts"
+
+/** What stands for a file where there is to be none. */
+export const inMemory = ":memory:"
 
 export interface SqliteFileOptions {
   /**
@@ -20,6 +24,7 @@ export interface SqliteFileOptions {
 export function openDatabase(file: string, options: SqliteFileOptions): Database {
   let db: Database | undefined
   try {
+    if (file !== inMemory) refuseVanished(file)
     db = new Database(file, { create: true, readwrite: true, strict: true })
     prepare(db, file, options)
     return db
@@ -41,7 +46,12 @@ function prepare(db: Database, file: string, options: SqliteFileOptions): void {
   // A write takes the exclusive lock also where all reads so far were served without it.
   db.run("BEGIN EXCLUSIVE")
   if (isNew) createTables(db)
+  const identity = file === inMemory ? undefined : settleIdentity(db, file)
   db.run("COMMIT")
+  identity?.writeDown()
+  if (file === inMemory) return
+  db.run("PRAGMA wal_checkpoint(TRUNCATE)")
+  refuseTruncated(db, file)
 }
 
 /** Undefined for an empty database. Throws `STORE_CORRUPT` unless it is ours and of this format. */

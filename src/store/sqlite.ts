@@ -1,9 +1,12 @@
-import type { Database } from "bun:sqlite"
+import { type Database, SQLiteError } from "bun:sqlite"
 import { ConveyorError } from "../errors.ts"
+import { Ballast } from "./ballast.ts"
 import { History } from "./history.ts"
 import { keyRange } from "./key-range.ts"
+import { collectorKey, prefixes } from "./keys.ts"
 import { checkCommit, checkKey, checkText } from "./limits.ts"
-import { openDatabase, readRevision, type SqliteFileOptions, sqliteError } from "./sqlite-file.ts"
+import { inMemory, openDatabase, readRevision, type SqliteFileOptions, sqliteError } from "./sqlite-file.ts"
+import { FileSight } from "./sqlite-identity.ts"
 import { SqliteLeases } from "./sqlite-leases.ts"
 import type { Change, Entry, Guard, Lease, Listing, ListOptions, Revision, Store, Write } from "./store.ts"
 
@@ -12,6 +15,13 @@ export interface SqliteOptions extends SqliteFileOptions {
   readonly historyBytesMax?: number
   /** A monotonic clock in milliseconds, for leases. */
   readonly now?: () => number
+  /**
+   * Room that is kept free for what is under way, should the disk be full: then nothing new is taken on, and runs go on
+   * to their end. Default none.
+   */
+  readonly ballastBytes?: number
+  /** Told, in a sentence, that the disk is full, and that it has room again. */
+  readonly onWarning?: (warning: string) => void
 }
 
 /**
@@ -50,6 +60,8 @@ interface LeaseEnd {
 
 const historyBytesMax = 16 * 1024 * 1024
 const leaseEndRetryMs = 1_000
+/** What may come into being on a full disk: all that takes a run that is there to its end, and who makes room. */
+const goesOn = ["runs/step/", "runs/claim/", prefixes.hosts, collectorKey]
 /** SQLite sorts every blob behind every text, so this is an end that no key reaches. */
 const behindAllKeys = new Uint8Array([0])
 const columns = "key, value, create_revision AS createRevision, mod_revision AS modRevision, lease"
@@ -60,9 +72,13 @@ class SqliteStore implements Store {
   readonly #statements: Statements
   readonly #history: History
   readonly #leases: SqliteLeases
+  readonly #ballast: Ballast | undefined
+  readonly #sight: FileSight | undefined
   #revision: Revision
   #queue: Job[] = []
   #closed = false
+  /** What is wrong with the file, as last seen. */
+  #fault: string | undefined
 
   constructor(file: string, db: Database, options: SqliteOptions) {
     this.#file = file
@@ -73,6 +89,8 @@ class SqliteStore implements Store {
     this.#leases = new SqliteLeases(options.now ?? (() => performance.now()), (id) =>
       this.#endLeaseUnawaited(id),
     )
+    this.#sight = file === inMemory ? undefined : new FileSight(file)
+    this.#ballast = this.#createBallast(options)
     for (const { lease } of this.#statements.leases.all()) this.#endLeaseUnawaited(lease)
     this.#flush()
   }
@@ -129,6 +147,7 @@ class SqliteStore implements Store {
     this.#flush()
     this.#closed = true
     this.#leases[Symbol.dispose]()
+    this.#ballast?.[Symbol.dispose]()
     this.#history.close()
     // A statement that is left would keep the file locked behind a closed connection.
     for (const statement of Object.values(this.#statements)) statement.finalize()
@@ -141,18 +160,21 @@ class SqliteStore implements Store {
 
   #read<T>(query: () => T): T {
     this.#checkOpen()
+    if (this.#fault !== undefined) this.#lookAtFile()
     try {
       return query()
     } catch (error) {
-      throw sqliteError(error, this.#file)
+      throw this.#reasonOf(error)
     }
   }
 
   #enqueue(work: Job["work"]): Promise<Revision | undefined> {
     this.#checkOpen()
     const { promise, resolve, reject } = Promise.withResolvers<Revision | undefined>()
+    const job = { work, resolve, reject }
+    if (this.#ballast?.isDropped === true && this.#refuseNew(job)) return promise
     if (this.#queue.length === 0) setImmediate(() => this.#flush())
-    this.#queue.push({ work, resolve, reject })
+    this.#queue.push(job)
     return promise
   }
 
@@ -170,11 +192,86 @@ class SqliteStore implements Store {
     if (!this.#closed) this.#endLease(id).catch(() => {})
   }
 
+  /** Throws when the file is not the one that was opened, or is not whole: what is written there would be lost. */
+  #lookAtFile(): void {
+    this.#fault = this.#sight?.look()
+    if (this.#fault !== undefined) throw new ConveyorError("STORE_CORRUPT", this.#fault)
+  }
+
+  /** What SQLite says of a file that was cut short is only that something is wrong. */
+  #reasonOf(error: unknown): unknown {
+    const known = sqliteError(error, this.#file)
+    if (known === error) return error
+    this.#fault = this.#sight?.look()
+    return this.#fault === undefined
+      ? known
+      : new ConveyorError("STORE_CORRUPT", this.#fault, { cause: error })
+  }
+
+  #createBallast({ ballastBytes, onWarning }: SqliteOptions): Ballast | undefined {
+    if (ballastBytes === undefined || this.#file === inMemory) return undefined
+    const sentences = {
+      full: fullDisk(this.#file),
+      room: `The disk of ${this.#file} has room again`,
+    }
+    return new Ballast({
+      file: `${this.#file}-ballast`,
+      bytes: ballastBytes,
+      onChange: (state) => onWarning?.(sentences[state]),
+    })
+  }
+
+  /** Frees the ballast and what the log of changes takes. False where there is nothing to be freed. */
+  #makeRoom(): boolean {
+    const { isDropped = false } = this.#ballast ?? {}
+    if (this.#ballast?.drop() !== true && !isDropped) return false
+    try {
+      this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    } catch {
+      // Too full even for that: what is tried again then fails for the same reason, and says it.
+    }
+    return true
+  }
+
+  /** Refuses it when it brings something new into being. */
+  #refuseNew({ work, reject }: Job): boolean {
+    if (work.type !== "commit" || !work.writes.some((write) => this.#isNew(write))) return false
+    reject(new ConveyorError("STORE_UNAVAILABLE", fullDisk(this.#file)))
+    return true
+  }
+
+  #isNew({ type, key }: Write): boolean {
+    if (type !== "put" || goesOn.some((prefix) => key.startsWith(prefix))) return false
+    try {
+      return this.#statements.revisions.get(key) === null
+    } catch {
+      // What cannot be read now cannot be written either.
+      return true
+    }
+  }
+
   /** Runs all that waits in one transaction, so that it shares one fsync. */
   #flush(): void {
-    const jobs = this.#queue
-    if (jobs.length === 0) return
+    let jobs = this.#queue
     this.#queue = []
+    for (let again = false; jobs.length > 0; again = true) {
+      try {
+        this.#lookAtFile()
+        this.#transact(jobs)
+        return
+      } catch (error) {
+        if (again || !isFull(error) || !this.#makeRoom()) {
+          const reason = this.#reasonOf(error)
+          for (const job of jobs) job.reject(reason)
+          return
+        }
+        jobs = jobs.filter((job) => !this.#refuseNew(job))
+      }
+    }
+  }
+
+  /** Applies the jobs, all or none, and answers them. Throws, with nothing applied or answered, when SQLite does. */
+  #transact(jobs: readonly Job[]): void {
     const steps: Change[][] = []
     const answers: (Revision | undefined)[] = []
     const before = this.#revision
@@ -192,11 +289,9 @@ class SqliteStore implements Store {
       if (revision > before) this.#statements.setRevision.run(revision)
       this.#statements.commit.run()
     } catch (error) {
-      const reason = sqliteError(error, this.#file)
-      for (const job of jobs) job.reject(reason)
       // SQLite rolls back by itself after some errors, and leaves it to us after others.
       if (this.#db.inTransaction) this.#statements.rollback.run()
-      return
+      throw error
     }
     this.#revision = revision
     for (const [i, changes] of steps.entries()) this.#history.append(before + 1 + i, changes)
@@ -249,6 +344,14 @@ class SqliteStore implements Store {
     }
     return changes
   }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof SQLiteError && error.code === "SQLITE_FULL"
+}
+
+function fullDisk(file: string): string {
+  return `The disk of ${file} is full: runs go on, and nothing new is taken on until there is room`
 }
 
 type Statements = ReturnType<typeof prepareStatements>

@@ -36,11 +36,14 @@ export interface DriverRig extends AsyncDisposable {
 }
 
 /** A started driver host whose folder holds these files. Every attempt has a workspace and a token of its own. */
-export async function openDrivers(files: Readonly<Record<string, string>> = {}): Promise<DriverRig> {
+export async function openDrivers(
+  files: Readonly<Record<string, string>> = {},
+  options: Pick<Parameters<typeof createDriverHost>[0], "log" | "workerBytesMax"> = {},
+): Promise<DriverRig> {
   const temp = await tempFolder()
   const folder = join(temp.path, "drivers")
   const data = join(temp.path, "data")
-  const host = createDriverHost({ folder, data })
+  const host = createDriverHost({ folder, data, ...options })
   let attempts = 0
 
   async function write(file: string, text: string, mode = file.includes(".") ? 0o644 : 0o755): Promise<void> {

@@ -1,8 +1,10 @@
 import { expect, test } from "bun:test"
+import { readdir } from "node:fs/promises"
 import { join } from "node:path"
 import { createDriverHost } from "../../src/drivers/create-driver-host.ts"
 import { shopAttempt } from "../rig/shop.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
+import { until } from "../rig/until.ts"
 
 async function write(folder: string, file: string, text: string): Promise<void> {
   await Bun.write(join(folder, file), text)
@@ -81,4 +83,61 @@ test("an executable that was replaced is still run as it was, after a restart to
   await using host = await hostOn(folders)
   expect((await host.run(attemptOf("greet", hash, folders.path))).message).toBe("old")
   expect(await host.bundleOf(hash)).toBeUndefined()
+})
+
+test("code that serves no more can be deleted, and serves again when its file says so again", async () => {
+  await using folders = await tempFolder()
+  const drivers = join(folders.path, "drivers")
+  await write(drivers, "greet.ts", answering("old"))
+  await using host = await hostOn(folders)
+  const old = host.find("greet")?.hash ?? ""
+  expect(await host.unserved()).toEqual([])
+  await write(drivers, "greet.ts", answering("new"))
+  await until("the new code serves", () => host.find("greet")?.hash !== old)
+  expect(await host.unserved()).toEqual([old])
+  expect(await host.forget(old)).toBe(true)
+  expect(await readdir(join(folders.path, "data", "drivers"))).toEqual([`${host.find("greet")?.hash}.js`])
+  expect(host.canRun(old)).toBe(false)
+
+  await write(drivers, "greet.ts", answering("old"))
+  await until("the old code serves", () => host.find("greet")?.hash === old)
+  expect(host.canRun(old)).toBe(true)
+  expect(await host.forget(old)).toBe(false)
+  expect((await host.run(attemptOf("greet", old, folders.path))).message).toBe("old")
+})
+
+test("code that runs an attempt is not deleted", async () => {
+  await using folders = await tempFolder()
+  const drivers = join(folders.path, "drivers")
+  await write(
+    drivers,
+    "greet.ts",
+    "export default { reconcile: (ctx) => new Promise(() => ctx.log(`begun`)) }",
+  )
+  await using host = await hostOn(folders)
+  const old = host.find("greet")?.hash ?? ""
+  const begun = Promise.withResolvers<void>()
+  const attempt = host.run({
+    ...attemptOf("greet", old, folders.path),
+    log: async () => begun.resolve(),
+  })
+  await begun.promise
+  await write(drivers, "greet.ts", answering("new"))
+  await until("the new code serves", () => host.find("greet")?.hash !== old)
+  expect(await host.unserved()).toEqual([])
+  expect(await host.forget(old)).toBe(false)
+  await host[Symbol.asyncDispose]()
+  expect((await attempt).message).toBe("The host is stopping")
+})
+
+test("what a host that was killed had not finished writing is deleted at the next start", async () => {
+  await using folders = await tempFolder()
+  const kept = join(folders.path, "data", "drivers")
+  const hash = "0".repeat(64)
+  await write(kept, `${hash}.js.${Bun.randomUUIDv7()}`, "half of i")
+  await write(kept, `${hash}/greet.${Bun.randomUUIDv7()}`, "half of i")
+  await using host = await hostOn(folders)
+  expect(host.canRun(hash)).toBe(false)
+  expect(await readdir(kept)).toEqual([hash])
+  expect(await readdir(join(kept, hash))).toEqual([])
 })

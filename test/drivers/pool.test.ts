@@ -23,7 +23,13 @@ async function openPool(
     ...options,
     start: () => {
       started++
-      return new DriverThread({ entry: workerEntry, file })
+      return new DriverThread({
+        entry: workerEntry,
+        file,
+        data: "/nowhere",
+        heapBytesMax: Number.MAX_SAFE_INTEGER,
+        onHeap() {},
+      })
     },
   })
   return {

@@ -40,6 +40,18 @@ test("code that many runs are pinned to at once is written once", async () => {
   expect((await store.list("")).revision).toBe(last)
 })
 
+test("code that was collected while nobody served it is written again when it serves again", async () => {
+  await using store = await openSqlite(":memory:")
+  const bundles = new DriverBundles(store, driversWith({ h: "one" }))
+  await bundles.keep(["h"])
+  await store.commit([], [{ type: "delete", key: driverBundleKey("h") }])
+  bundles.lookAgain()
+  await bundles.keep(["h"])
+  const there = driversWith({})
+  await new DriverBundles(store, there).fetch("h")
+  expect(there.adopted["h"]).toBe("one")
+})
+
 test("code that cannot be kept leaves nothing behind, and is missing until it is looked for again", async () => {
   await using store = await openSqlite(":memory:")
   const bundles = new DriverBundles(store, driversWith({}))

@@ -1,10 +1,8 @@
 import { describe, expect, test } from "bun:test"
-import type { Pipeline } from "../../src/model/pipeline.ts"
-import { canonicalPipeline } from "../../src/model/pipeline.ts"
-import { pipelineKey, pipelineRevisionKey } from "../../src/store/keys.ts"
+import { stepKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
-import { cancelRun, ended, hashOf, pipelineOf, startEngine, stepIn, submit, view } from "../rig/belt.ts"
+import { cancelRun, ended, pipelineOf, save, startEngine, stepIn, submit, view } from "../rig/belt.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { until } from "../rig/until.ts"
 
@@ -15,19 +13,6 @@ const cel = (expression: string) => `\${{ ${expression} }}`
 
 const statuses = async (store: Store, runId: string) =>
   Object.fromEntries((await ended(store, runId)).steps.map(({ id, status }) => [id, status]))
-
-/** Writes the pipeline under its name, as a mended file does. */
-async function save(store: Store, pipeline: Pipeline): Promise<void> {
-  const at = new Date().toISOString()
-  const record = { pipeline, hash: hashOf(pipeline), createdAt: at, updatedAt: at }
-  await store.commit(
-    [],
-    [
-      { type: "put", key: pipelineKey(pipeline.name), value: JSON.stringify(record) },
-      { type: "put", key: pipelineRevisionKey(record.hash), value: canonicalPipeline(pipeline) },
-    ],
-  )
-}
 
 describe("a condition", () => {
   test("skips its step when it is false, and says what it read", async () => {
@@ -441,6 +426,55 @@ describe("a held run", () => {
     expect(again.attempt.driver.hash).toBe("mended")
     again.succeed()
     expect((await ended(store, runId)).status).toBe("succeeded")
+  })
+
+  test("asks the mended condition of a step that failed, whose attempts are not forgotten then", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work", "make")
+    drivers.automatic.add("work")
+    await using _engine = await startEngine(store, drivers)
+    await save(store, broken)
+    const runId = await submit(store, { pipeline: broken })
+    ;(await drivers.nextAttempt("build")).fail("a typo")
+    await heldAt(store, runId)
+    const conditional = mended().steps.map((step) =>
+      step.id === "build" ? { ...step, if: "resource.name == 'other'" } : step,
+    )
+    await save(store, pipelineOf({ steps: conditional }))
+    const { status, steps } = await ended(store, runId)
+    expect([status, ...steps.map((step) => step.status)]).toEqual([
+      "succeeded",
+      "succeeded",
+      "skipped",
+      "skipped",
+      "skipped",
+    ])
+    const record = await store.get(stepKey(runId, "build"))
+    expect(JSON.parse(record?.value ?? "{}")).toMatchObject({ status: "skipped", attempt: 1 })
+  })
+
+  test("that fails again ends, though a step it was to do again has not had its turn", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work", "make")
+    await using _engine = await startEngine(store, drivers)
+    const steps = [
+      { id: "left", driver: "work", needs: [] },
+      { id: "right", driver: "make", needs: [] },
+    ]
+    const slow = pipelineOf({ hold: 600_000, failFast: false, maxParallel: 1, steps })
+    await save(store, slow)
+    const runId = await submit(store, { pipeline: slow })
+    ;(await drivers.nextAttempt("left")).fail("a typo")
+    ;(await drivers.nextAttempt("right")).fail("a typo")
+    await heldAt(store, runId)
+    await save(store, pipelineOf({ maxParallel: 1, steps }))
+    ;(await drivers.nextAttempt("left")).fail("a typo again")
+    const ending = await ended(store, runId)
+    expect([ending.status, ...ending.steps.map((step) => step.status)]).toEqual([
+      "failed",
+      "failed",
+      "skipped",
+    ])
   })
 
   test("fails when nobody mends it in time, and cleans up then", async () => {

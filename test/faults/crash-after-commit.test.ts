@@ -2,11 +2,12 @@ import { describe, expect, test } from "bun:test"
 import type { DriverResult } from "../../src/model/driver.ts"
 import type { RunStatus, StepStatus } from "../../src/model/run.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
-import { cancelRun, ended, stepIn, submit, view } from "../rig/belt.ts"
+import { cancelRun, ended, save, stepIn, submit, view } from "../rig/belt.ts"
 import { SimulatedHost } from "../rig/simulated-host.ts"
 import type { Fate } from "../rig/store-connection.ts"
 import { until } from "../rig/until.ts"
 import { runVirtually } from "../rig/virtual-clock.ts"
+import { languageShapes } from "./language-shapes.ts"
 import { Ledger } from "./ledger.ts"
 import { type Shape, shapes } from "./shapes.ts"
 
@@ -34,12 +35,15 @@ interface Trial {
 }
 
 const stepMs = 100
+/** Longer than anybody waits. */
+const endlessMs = 600_000
 const lateMs = 5_000
-/** Longer than a person waits who cancels. */
-const cancelledStepMs = 600_000
-
 /** Runs the shape, with this fate for the commit with this number of the first host. */
 function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
+  const isSlow = (stepId: string) =>
+    shape.slow?.includes(stepId) === true ||
+    stepId === shape.cancelledIn ||
+    (shape.cancelledIn !== undefined && stepId === "right")
   return runVirtually(async (clock) => {
     await using store = await openSqlite(":memory:")
     const ledger = new Ledger(store)
@@ -58,10 +62,10 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
         onApplied: (_, revision) => ledger.applied(hostId, revision),
         drivers: {
           courseOf: (attempt) => ({
-            durationMs:
-              shape.cancelledIn === undefined || attempt.stepId === "clone" ? stepMs : cancelledStepMs,
+            durationMs: isSlow(attempt.stepId) ? endlessMs : stepMs,
             result: shape.answer(attempt),
             endingMs: 10,
+            defers: shape.defers?.[attempt.stepId] ?? [],
           }),
           onStart: (attempt) => ledger.started(hostId, attempt),
           onEnd: (attempt, result) => ledger.ended(hostId, attempt, result),
@@ -74,8 +78,17 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
       await Promise.race([host.start(), died(host)])
     }
 
-    const runId = await submit(store, shape.pipeline === undefined ? {} : { pipeline: shape.pipeline })
+    const submission = shape.pipeline === undefined ? {} : { pipeline: shape.pipeline }
+    if (shape.rival === true) ledger.acknowledge(await submit(store, submission))
+    const runId = await submit(store, submission)
     ledger.acknowledge(runId)
+    if (shape.pipeline !== undefined && shape.mendedTo !== undefined) {
+      const { mendedTo } = shape
+      await save(store, shape.pipeline)
+      void until("the run is held", async () => (await view(store, runId)).message.startsWith("held")).then(
+        () => save(store, mendedTo),
+      )
+    }
     const scenario = async (): Promise<Trial> => {
       if (late !== undefined) {
         setTimeout(() => {
@@ -141,7 +154,7 @@ const fates: readonly { readonly fate: Fate; readonly sentence: string }[] = [
   { fate: "lost", sentence: "when a commit is lost on its way" },
 ]
 
-describe.each(shapes)("$name ends as it does without faults", (shape) => {
+describe.each([...shapes, ...languageShapes])("$name ends as it does without faults", (shape) => {
   const { ending } = trial(shape, "done", 0)
 
   test("which is how it is meant to end", () => {

@@ -1,5 +1,5 @@
 import type { Attempt } from "../../src/drivers/driver-host.ts"
-import type { DriverResult } from "../../src/model/driver.ts"
+import type { AttemptResult } from "../../src/model/driver.ts"
 import { fits, type Labels } from "../../src/model/labels.ts"
 import type { StepState } from "../../src/model/run.ts"
 import type { Revision, Store } from "../../src/store/store.ts"
@@ -27,7 +27,7 @@ export class Ledger {
   readonly witness: Witness
   readonly #launched = new Set<string>()
   readonly #live = new Map<string, LiveAttempt[]>()
-  readonly #outcomes = new Map<string, DriverResult>()
+  readonly #outcomes = new Map<string, AttemptResult>()
   readonly #authors = new Map<Revision, string>()
   readonly #holders = new Map<Revision, string>()
   readonly #acknowledged = new Set<string>()
@@ -35,6 +35,7 @@ export class Ledger {
 
   constructor(store: Store) {
     this.witness = new Witness(store, {
+      givesUp: (named) => this.#outcomes.get(named)?.retryable === false,
       onResult: (named, state) => this.#checkResult(named, state),
       onHeldEnd: (revision, hostId) => {
         this.#holders.set(revision, hostId)
@@ -92,7 +93,7 @@ export class Ledger {
     this.#expect((attempt.probing === true) === probing, `${named} does not do what its record says`)
   }
 
-  ended(hostId: string, attempt: Attempt, result: DriverResult): void {
+  ended(hostId: string, attempt: Attempt, result: AttemptResult): void {
     this.#outcomes.set(nameOf(attempt), result)
     const step = `${attempt.runId}/${attempt.stepId}`
     const live = (this.#live.get(step) ?? []).filter(

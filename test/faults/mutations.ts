@@ -11,9 +11,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: "an attempt's end is not fenced by its claim",
     file: "src/engine/apply.ts",
-    text: 'guards: [run.stateGuard(stepId), run.claimGuard(stepId)],\n        writes: [\n          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },\n          { type: "delete"',
-    becomes:
-      'guards: [],\n        writes: [\n          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },\n          { type: "delete"',
+    text: "run.stateGuard(stepId),\n          run.claimGuard(stepId),\n        ],",
+    becomes: "],",
+  },
+  {
+    name: "a step that nobody holds may be settled when its run has ended",
+    file: "src/engine/apply.ts",
+    text: "...(run.claims.has(stepId) ? [] : [run.headerGuard()]),",
+    becomes: "",
   },
   {
     name: "a start is not guarded by the header",
@@ -137,5 +142,71 @@ export const mutations: readonly Mutation[] = [
     file: "src/engine/plan.ts",
     text: "if (run.cancelRequestedAt === undefined) return undefined\n",
     becomes: "if (run.cancelRequestedAt !== undefined) return undefined\n  return undefined\n",
+  },
+  {
+    name: "a failure keeps nothing after it from starting",
+    file: "src/model/standing.ts",
+    text: "if (!handles && flow.brokenBy !== undefined) {",
+    becomes: "if (!handles && flow.brokenBy === step.id) {",
+  },
+  {
+    name: "cleanup begins while the way may still be gone",
+    file: "src/engine/plan.ts",
+    text: "if (decided(this.#observed.run) === undefined) return\n    if",
+    becomes: "if",
+  },
+  {
+    name: "what needs a step does not wait for what that ensures",
+    file: "src/model/standing.ts",
+    text: "if (flows.get(id)?.ended === false) by.push(id)",
+    becomes: "if (flows.get(id)?.ended === undefined) by.push(id)",
+  },
+  {
+    name: "a step of a run that ends is not cleaned up after",
+    file: "src/model/standing.ts",
+    text: ': { type: "due", upstream }\n  }',
+    becomes: ': { type: "skipped", because: { type: "over" }, couldStart: false }\n  }',
+  },
+  {
+    name: "a run has no room for what it may run at a time",
+    file: "src/engine/plan.ts",
+    text: "const hasRoom = running + draft.startCount - taken < maxParallel",
+    becomes: "const hasRoom = running + draft.startCount - taken <= maxParallel",
+  },
+  {
+    name: "one run more than the limit holds a key",
+    file: "src/model/concurrency.ts",
+    text: "const free = concurrency.limit - known.holders.length",
+    becomes: "const free = concurrency.limit - known.holders.length + 1",
+  },
+  {
+    name: "a run that ends keeps its key",
+    file: "src/engine/admission.ts",
+    text: "if (known !== undefined && isIn(known, run.runId)) draft.keep(key, released(known, run.runId))",
+    becomes: "",
+  },
+  {
+    name: "a mended run counts from the start again",
+    file: "src/engine/holding.ts",
+    text: 'draft.reset(id, ("lastAttempt" in state ? state.lastAttempt : undefined) ?? state.attempt)',
+    becomes: "draft.reset(id, 0)",
+  },
+  {
+    name: "a held run goes on with its old steps",
+    file: "src/engine/engine.ts",
+    text: "if (missing === undefined && !run.hasItsPipeline) continue",
+    becomes: "",
+  },
+  {
+    name: "a failure that is not worth it is repeated",
+    file: "src/engine/step-states.ts",
+    text: "retryable !== false && ",
+    becomes: "",
+  },
+  {
+    name: "a run that is over before its time goes on",
+    file: "src/engine/plan.ts",
+    text: "} else if (decided(this.#observed.run) === undefined) {",
+    becomes: "} else if (verdict === undefined) {",
   },
 ]

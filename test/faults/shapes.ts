@@ -1,5 +1,6 @@
 import type { Attempt } from "../../src/drivers/driver-host.ts"
-import type { DriverResult } from "../../src/model/driver.ts"
+import type { AttemptResult } from "../../src/model/driver.ts"
+import type { JsonObject } from "../../src/model/json.ts"
 import type { Pipeline } from "../../src/model/pipeline.ts"
 import type { RunStatus, StepStatus } from "../../src/model/run.ts"
 import { pipelineOf } from "../rig/belt.ts"
@@ -11,7 +12,15 @@ export interface Shape {
   readonly pipeline?: Pipeline
   readonly drivers: readonly { readonly name: string; readonly resources?: readonly string[] }[]
   /** What its drivers answer. It may depend on the attempt and on nothing that a crash could change. */
-  readonly answer: (attempt: Attempt) => DriverResult
+  readonly answer: (attempt: Attempt) => AttemptResult
+  /** Steps that take until they are ended. */
+  readonly slow?: readonly string[]
+  /** What a step puts off to the end of the run before it does anything else: the inputs. */
+  readonly defers?: { readonly [stepId: string]: readonly JsonObject[] }
+  /** Another run of the pipeline comes first. */
+  readonly rival?: true
+  /** What the pipeline becomes once a run of it is held. */
+  readonly mendedTo?: Pipeline
   /** The driver that is not there at first. */
   readonly lateDriver?: string
   /** The step during which somebody asks for the run to be cancelled. It takes until then. */
@@ -21,12 +30,12 @@ export interface Shape {
 }
 
 /** Every result says whose it is, so that one that lands elsewhere is seen. */
-const good = ({ stepId, attempt }: Attempt): DriverResult => ({
+const good = ({ stepId, attempt }: Attempt): AttemptResult => ({
   success: true,
   message: `${stepId} is done`,
   data: { stepId, attempt },
 })
-const bad = ({ stepId }: Attempt): DriverResult => ({ success: false, message: `${stepId} is broken` })
+const bad = ({ stepId }: Attempt): AttemptResult => ({ success: false, message: `${stepId} is broken` })
 
 const work = [{ name: "work" }]
 

@@ -1,13 +1,15 @@
 import type { PipelineStep } from "../../src/model/pipeline.ts"
 import { type Claim, isEnded, type Run, type StepState } from "../../src/model/run.ts"
+import { failureOf, faultOfOrder, handles, isStopping, type Scene } from "./order-rules.ts"
 
 /*
  * What must be so at each change of a step, whoever made it:
  *
- *   - a step that has ended never changes, and no step changes after its run's end
+ *   - a step that has ended never changes, unless its run was held and goes on, mended; and no step changes after its
+ *     run's end
  *   - attempts are numbered 1, 2, 3, …, each number is given once, and numbers never go back
- *   - an attempt starts only where nobody holds the step, after all steps it needs have succeeded, and never in a run
- *     that is stopping
+ *   - an attempt starts only where nobody holds the step, and in the order of order-rules.ts
+ *   - a step is skipped before it was attempted, where it has an `if`
  *   - an attempt is ended by the host that holds it; when nobody holds it, it is cancelled where its run goes on without
  *     it, and a cut-off attempt that must not be done twice waits for a word
  *   - a step is tried again only when its attempt failed and `retry` has one left, and fails only when it has none
@@ -15,6 +17,7 @@ import { type Claim, isEnded, type Run, type StepState } from "../../src/model/r
  *     goes under its own
  *   - a cut-off attempt of a step with `effects: once` is followed by a probe or a word, never by another attempt, and
  *     a step without it is never asked about
+ *   - a run that does a part of another again begins with results of that one
  *   - the first word on how an attempt ended stands, and the step ends by that word
  */
 
@@ -25,7 +28,11 @@ export interface StepMoment {
   readonly before: StepState | undefined
   readonly after: StepState
   readonly claim: Claim | undefined
-  readonly states: ReadonlyMap<string, StepState>
+  readonly scene: Omit<Scene, "header">
+  /** The run was held until this very revision, or is. */
+  readonly held: boolean
+  /** Did its driver say that its failure is not worth another attempt? */
+  readonly givesUp: boolean
 }
 
 type Running = StepState & { readonly status: "running" }
@@ -35,23 +42,50 @@ type Waiting = StepState & { readonly status: "waiting" }
 export function faultOfStep(moment: StepMoment): string | undefined {
   const { header, before, after } = moment
   if (header === undefined || isEnded(header.status)) return "changed after the end of its run"
+  if (after.status === "pending") return faultOfReset(moment)
   if (before !== undefined && "result" in before) return "got a result twice"
+  if (before?.status === "skipped") return "was skipped, and changed"
   if (moment.step === undefined) return "is in no pipeline"
-  if (after.status === "running") return faultOfStart(moment, after)
+  if (after.status === "running") return faultOfStart(moment, header, after)
+  if (after.status === "skipped") return faultOfSkip(moment)
   if (before?.status === "running") return faultOfEnd(moment, before)
   if (before?.status === "waiting") return faultOfWaiting(moment, before)
-  return after.status === "waiting" && after.attempt === 0
+  if (
+    before === undefined &&
+    "keptFrom" in after &&
+    header.rerunOf !== undefined &&
+    header.status === "pending"
+  )
+    return undefined
+  if (after.attempt !== (before?.attempt ?? 0)) return `came after #${before?.attempt ?? 0}`
+  return after.status === "waiting" || couldNotStart(after)
     ? undefined
     : `is ${after.status} and never started`
 }
 
-function faultOfStart({ header, step, before, claim, states }: StepMoment, after: Running) {
+/** A step is done again, as if it had not run. */
+function faultOfReset({ before, after, held }: StepMoment): string | undefined {
+  if (!held) return "is done again, and its run was not held"
+  if (before === undefined || !["failed", "cancelled", "skipped", "succeeded"].includes(before.status))
+    return "is done again, and had not ended"
+  const last = ("lastAttempt" in before ? before.lastAttempt : undefined) ?? before.attempt
+  return after.attempt === last ? undefined : `came after #${last}`
+}
+
+function faultOfSkip({ step, before, after }: StepMoment): string | undefined {
+  if (step?.if === undefined) return "was skipped, and has no condition"
+  if (before?.status === "running") return "was skipped while it ran"
+  return after.attempt === (before?.attempt ?? 0) ? undefined : `came after #${before?.attempt ?? 0}`
+}
+
+/** It failed without an attempt: its condition or its input has no value, or nobody came for it in time. */
+const couldNotStart = (after: StepState) => after.status === "failed" && after.driverHash === undefined
+
+function faultOfStart({ step, before, claim, scene }: StepMoment, header: Run, after: Running) {
   if (after.attempt !== (before?.attempt ?? 0) + 1) return `came after #${before?.attempt ?? 0}`
   if (claim !== undefined) return `started while ${claim.hostId} held #${claim.attempt}`
-  if (header !== undefined && isStopping(header)) return "started in a stopping run"
-  for (const need of step?.needs ?? []) {
-    if (states.get(need)?.status !== "succeeded") return `started before ${need} had succeeded`
-  }
+  const disorder = step === undefined ? undefined : faultOfOrder({ ...scene, header }, step)
+  if (disorder !== undefined) return disorder
   if (after.origin !== originAfter(before)) return `goes under #${after.origin}, not #${originAfter(before)}`
   const once = step?.effects === "once"
   if ((after.probing !== undefined) !== (once && before?.status === "running")) {
@@ -93,7 +127,7 @@ function faultOfEnd(moment: StepMoment, before: Running): string | undefined {
   }
   const numbers = after.status === "cancelled" ? [before.attempt, madeBy(before)] : [madeBy(before)]
   if (!numbers.includes(after.attempt)) return `took the place of #${before.attempt}`
-  const mayRetry = madeBy(before) < (step?.retry?.attempts ?? 1)
+  const mayRetry = madeBy(before) < (step?.retry?.attempts ?? 1) && !moment.givesUp
   return after.status === "failed" && mayRetry && !isCalledOff(moment)
     ? "failed, and had another attempt"
     : undefined
@@ -114,7 +148,7 @@ function faultOfWaiting(moment: StepMoment, before: Waiting): string | undefined
     return isCalledOff(moment) ? undefined : "was cancelled without a reason"
   }
   if (before.waitingFor.type !== "resolution") {
-    return after.status === "waiting" && after.attempt === before.attempt
+    return (after.status === "waiting" || couldNotStart(after)) && after.attempt === before.attempt
       ? undefined
       : `is ${after.status}, and waited`
   }
@@ -132,12 +166,9 @@ function faultOfWaiting(moment: StepMoment, before: Waiting): string | undefined
   return isTheWord ? undefined : `is ${after.status}, and the word was ${resolution.outcome}`
 }
 
-/** Does its run go on without it: because it is stopping, or because another step has failed? */
-function isCalledOff({ header, states }: StepMoment): boolean {
-  if (header !== undefined && isStopping(header)) return true
-  return [...states.values()].some(({ status }) => status === "failed")
-}
-
-function isStopping(run: Run): boolean {
-  return run.cancelRequestedAt !== undefined || (run.status === "running" && run.stopping !== undefined)
+/** Does its run go on without it? */
+function isCalledOff({ header, step, scene }: StepMoment): boolean {
+  if (header === undefined || step === undefined) return false
+  if (step.role !== undefined) return header.cancel?.cleanup === false
+  return isStopping(header) || (!handles(step) && failureOf(scene) !== undefined)
 }

@@ -1,24 +1,18 @@
 import type { Pipeline, PipelineStep } from "../../src/model/pipeline.ts"
-import {
-  type Claim,
-  isEnded,
-  type Run,
-  type RunStatus,
-  type StepState,
-  type Verdict,
-} from "../../src/model/run.ts"
+import { type Claim, isEnded, type Run, type StepState } from "../../src/model/run.ts"
+import { stepsOfRun } from "../../src/model/run-steps.ts"
 import { keyOf, revisionOf } from "../../src/store/change.ts"
 import { parseRunKey, pipelineRevisionKey, prefixes } from "../../src/store/keys.ts"
 import type { Change, Revision, Store } from "../../src/store/store.ts"
-import { faultOfStep, type StepMoment } from "./step-rules.ts"
+import { faultOfCleanup, hasFailed, type Scene } from "./order-rules.ts"
+import { faultOfAdmission, faultOfHeader, isHeld } from "./run-rules.ts"
+import { faultOfStep } from "./step-rules.ts"
 
 /*
- * What must be so at each change of a run, whoever made it. The rules for steps are in step-rules.ts; for runs:
+ * What must be so at each change of a run, whoever made it. The rules for headers are in run-rules.ts, those for steps in
+ * step-rules.ts and order-rules.ts; beside these:
  *
- *   - a header is never deleted, and never changes after its end
- *   - a run goes pending → running → its end, or from pending to its end, and never back
- *   - what it is pinned to (resource, pipeline, steps, code of drivers) never changes, and is in the store
- *   - a request to cancel, and a verdict that stands written, never change; a run ends by whichever came first
+ *   - neither a header nor a step is ever deleted, and the pipeline that a header names is in the store
  *   - a run does not end while a step of it runs or is claimed
  *   - it is marked as active exactly as long as it has not ended
  *   - a claim is made for a running attempt of its own, by its own host, where there is none
@@ -27,6 +21,9 @@ import { faultOfStep, type StepMoment } from "./step-rules.ts"
 /** What has been seen of one run. */
 interface Account {
   header: Run | undefined
+  /** The revision that was seen last, and whether the run was held before it. */
+  revision: Revision
+  wasHeld: boolean
   pipeline: Pipeline | undefined
   active: boolean
   readonly states: Map<string, StepState>
@@ -36,6 +33,8 @@ interface Account {
 export interface WitnessOptions {
   /** An attempt has started, in the place of the state before it. */
   readonly onStart?: (before: StepState | undefined, after: StepState) => void
+  /** Did the driver of this attempt, named as below, say that its failure is not worth another one? */
+  readonly givesUp?: (named: string) => boolean
   /** An attempt has its result. `named` is `<run>/<step>#<attempt>`. */
   readonly onResult?: (named: string, state: StepState) => void
   /** An attempt was ended at this revision, while this host held it. */
@@ -138,13 +137,31 @@ export class Witness {
       this.#expect(isEnded(header.status), `run ${runId} is still ${header.status}`)
       this.#expect(!active, `run ${runId} has ended and is marked as active`)
       this.#expect(claims.size === 0, `run ${runId} has ended and ${[...claims.keys()]} is claimed`)
-      const statuses = [...states.values()].map(({ status }) => status)
-      const isConsistent =
-        header.status === "succeeded"
-          ? statuses.every((status) => status === "succeeded")
-          : header.status === "cancelled" || statuses.includes("failed")
-      this.#expect(isConsistent, `run ${runId} is ${header.status} with steps that are ${statuses}`)
+      this.#expectJust(header, states)
+      const untidy = faultOfCleanup({ ...this.#sceneOf(this.#accountOf(runId)), header })
+      this.#expect(untidy === undefined, `run ${runId} ${untidy}`)
     }
+  }
+
+  /**
+   * A run has succeeded when no step of it has failed or was cut short, unless somebody cut its cleanup short. It has failed with a failure to show, or because
+   * its time was over, its pipeline asks for what is not there, or it could not begin.
+   */
+  #expectJust(run: Run, states: ReadonlyMap<string, StepState>): void {
+    const steps = this.#stepsOf(this.#accountOf(run.runId))
+    const failed = steps.some((step) => hasFailed(step, states.get(step.id)))
+    const mayBeCutShort = run.cancel?.cleanup === false
+    const cancelled = steps.some(
+      ({ id, role }) => states.get(id)?.status === "cancelled" && (role === undefined || !mayBeCutShort),
+    )
+    const why =
+      failed ||
+      cancelled ||
+      (run.status === "failed" && /timed out|has no value/.test(run.message)) ||
+      !("startedAt" in run)
+    const isJust = run.status === "cancelled" || (run.status === "succeeded" ? !failed && !cancelled : why)
+    const statuses = [...states].map(([stepId, { status }]) => `${stepId} ${status}`)
+    this.#expect(isJust, `run ${run.runId} is ${run.status} with ${statuses}`)
   }
 
   /** These runs, and where they stand. */
@@ -172,6 +189,8 @@ export class Witness {
     if (known !== undefined) return known
     const account: Account = {
       header: undefined,
+      revision: 0,
+      wasHeld: false,
       pipeline: undefined,
       active: false,
       states: new Map(),
@@ -188,6 +207,10 @@ export class Witness {
     const value = change.type === "put" ? change.entry.value : undefined
     this.#trace.update(`${revisionOf(change)} ${keyOf(change)} ${value ?? "-"}\n`)
     const account = this.#accountOf(key.runId)
+    if (account.revision !== revisionOf(change)) {
+      account.revision = revisionOf(change)
+      account.wasHeld = account.header !== undefined && isHeld(account.header)
+    }
     switch (key.type) {
       case "active":
         account.active = value !== undefined
@@ -213,10 +236,16 @@ export class Witness {
 
   async #observeHeader(account: Account, run: Run): Promise<void> {
     const before = account.header
-    const fault = before === undefined ? undefined : faultOfHeader(before, run)
+    const cleanupFailed = this.#stepsOf(account).some(
+      (step) => step.role !== undefined && hasFailed(step, account.states.get(step.id)),
+    )
+    const fault = before === undefined ? undefined : faultOfHeader(before, run, { cleanupFailed })
     this.#expect(fault === undefined, `run ${run.runId} ${fault}`)
     account.header = run
-    if (run.pipeline !== undefined && account.pipeline === undefined) {
+    const others = [...this.#runs.values()].map(({ header }) => header)
+    const intrusion = faultOfAdmission(before, run, others)
+    this.#expect(intrusion === undefined, `run ${run.runId} ${intrusion}`)
+    if (run.pipeline !== undefined && before?.pipeline?.hash !== run.pipeline.hash) {
       const entry = await this.#store.get(pipelineRevisionKey(run.pipeline.hash))
       this.#expect(entry !== undefined, `run ${run.runId} is pinned to a pipeline that is not there`)
       if (entry !== undefined) account.pipeline = JSON.parse(entry.value) as Pipeline
@@ -234,8 +263,10 @@ export class Witness {
     const named = `${runId}/${stepId}#${after.attempt}`
     const step = this.#stepOf(account, stepId)
     const claim = claims.get(stepId)
-    const moment: StepMoment = { header, step, before, after, claim, states }
-    const fault = faultOfStep(moment)
+    const held = account.wasHeld || (header !== undefined && isHeld(header))
+    const givesUp = this.#options.givesUp?.(`${runId}/${stepId}#${before?.attempt}`) === true
+    const scene = this.#sceneOf(account)
+    const fault = faultOfStep({ header, step, before, after, claim, scene, held, givesUp })
     this.#expect(fault === undefined, `${named} ${fault}`)
     if (after.status === "running") {
       this.counts.starts++
@@ -272,7 +303,9 @@ export class Witness {
       if (state.status === "running") this.#expect(!ended, `run ${runId} ended while ${stepId} was running`)
       else this.#expect(!claims.has(stepId), `${runId}/${stepId} is ${state.status} and claimed`)
       if (state.status === "running" && claims.has(stepId)) {
-        const pinned = header.drivers?.[this.#stepOf(this.#accountOf(runId), stepId)?.driver ?? ""]
+        const step = this.#stepOf(this.#accountOf(runId), stepId)
+        const own = step?.role?.type === "deferred" ? step.role.driverHash : undefined
+        const pinned = own ?? header.drivers?.[step?.driver ?? ""]
         this.#expect(
           pinned === state.driverHash,
           `${runId}/${stepId} runs code that the run is not pinned to`,
@@ -281,47 +314,21 @@ export class Witness {
     }
   }
 
-  #stepOf({ header, pipeline }: Account, stepId: string): PipelineStep | undefined {
-    return (header?.steps ?? pipeline?.steps)?.find(({ id }) => id === stepId)
+  #sceneOf(account: Account): Omit<Scene, "header"> {
+    const { header, pipeline, states } = account
+    return {
+      steps: this.#stepsOf(account),
+      states,
+      failFast: header?.pipeline !== undefined && pipeline?.failFast !== false,
+      maxParallel: pipeline?.maxParallel ?? Number.POSITIVE_INFINITY,
+    }
+  }
+
+  #stepsOf({ header, pipeline }: Account): readonly PipelineStep[] {
+    return header === undefined ? [] : stepsOfRun(header, pipeline)
+  }
+
+  #stepOf(account: Account, stepId: string): PipelineStep | undefined {
+    return this.#stepsOf(account).find(({ id }) => id === stepId)
   }
 }
-
-const next: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
-  pending: ["pending", "running", "succeeded", "failed", "cancelled"],
-  running: ["running", "succeeded", "failed", "cancelled"],
-  succeeded: [],
-  failed: [],
-  cancelled: [],
-}
-
-/** What is wrong with this change of a header, as the end of a sentence; undefined when nothing is. */
-function faultOfHeader(before: Run, after: Run): string | undefined {
-  if (isEnded(before.status)) return "changed after its end"
-  if (!next[before.status].includes(after.status)) return `went from ${before.status} to ${after.status}`
-  for (const name of ["runId", "event", "resource", "pipeline", "rerunOf", "createdAt"] as const) {
-    if (!same(before[name], after[name])) return `changed its ${name}`
-  }
-  for (const name of ["steps", "cancelRequestedAt"] as const) {
-    if (before[name] !== undefined && !same(before[name], after[name])) return `changed its ${name}`
-  }
-  for (const [driver, hash] of Object.entries(before.drivers ?? {})) {
-    if (after.drivers?.[driver] !== hash) return `changed its code of ${driver}`
-  }
-  const verdict = verdictOf(after)
-  if (before.status !== "running" || before.stopping === undefined) {
-    const isOverlooked =
-      before.cancelRequestedAt !== undefined && (verdict?.status ?? "cancelled") !== "cancelled"
-    return isOverlooked ? `is to end as ${verdict?.status}, and was cancelled` : undefined
-  }
-  return verdict !== undefined && verdict.status === before.stopping.status
-    ? undefined
-    : `was to end as ${before.stopping.status}, not ${verdict?.status}`
-}
-
-/** How it is to end, or has ended. */
-function verdictOf(run: Run): Pick<Verdict, "status"> | undefined {
-  if (isEnded(run.status)) return { status: run.status }
-  return run.status === "running" ? run.stopping : undefined
-}
-
-const same = (a: unknown, b: unknown) => Bun.deepEquals(a, b)

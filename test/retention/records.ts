@@ -35,6 +35,7 @@ export function retentionOf(
   return new Retention({
     store,
     data: "/nowhere",
+    drivers: { unserved: async () => [], forget: async () => false },
     hostId: Bun.randomUUIDv7(),
     now: () => ({ wallMs: nowMs, monotonicMs: performance.now() }),
     log: { info: () => {}, warn: () => {}, error: () => {} },

@@ -139,6 +139,29 @@ describe("pipeline revisions and driver bundles", () => {
   })
 })
 
+test("parts of a driver bundle that was never finished go some time after", async () => {
+  await using store = await openSqlite(":memory:")
+  for (const hash of ["a-whole", "b-torn", "c-begun", "d-whole"]) {
+    for (const part of [0, 1, 2]) await put(store, driverBundlePartKey(hash, part), "code")
+  }
+  for (const hash of ["a-whole", "d-whole"]) {
+    await put(store, driverBundleKey(hash), { hash, parts: 3, createdAt: "" })
+    await put(store, hostKey(hash), { hostId: hash, drivers: [{ name: "shell", hash }] })
+  }
+  let monotonicMs = 0
+  await using retention = retentionOf(store, {
+    unreferencedForMs: 600_000,
+    now: () => ({ wallMs: nowMs, monotonicMs }),
+  })
+  expect((await retention.pass()).unreferenced).toBe(0)
+  monotonicMs = 601_000
+  // Somebody has begun to write this one, and is not done at the second look.
+  await put(store, driverBundlePartKey("c-begun", 0), "code")
+  expect((await retention.pass()).unreferenced).toBe(1)
+  const hashes = (await left(store, prefixes.driverBundleParts)).map((key) => key.split("/")[0])
+  expect(hashes).toEqual(["a-whole", "c-begun", "d-whole"].flatMap((hash) => [hash, hash, hash]))
+})
+
 test("idempotency keys go when they are forgotten", async () => {
   await using store = await openSqlite(":memory:")
   const record = (hoursAgo: number) => ({

@@ -15,6 +15,7 @@ import {
   activeRunKey,
   claimKey,
   hostLeaseKey,
+  pipelineKey,
   pipelineRevisionKey,
   resourceKey,
   runKey,
@@ -94,6 +95,19 @@ export async function submit(store: Store, submission: Submission = {}): Promise
   )
   if (revision === undefined) throw new Error("a commit without guards holds")
   return runId
+}
+
+/** Writes the pipeline under its name, as a mended file does. */
+export async function save(store: Store, pipeline: Pipeline): Promise<void> {
+  const at = new Date().toISOString()
+  const record = { pipeline, hash: hashOf(pipeline), createdAt: at, updatedAt: at }
+  await store.commit(
+    [],
+    [
+      { type: "put", key: pipelineKey(pipeline.name), value: JSON.stringify(record) },
+      { type: "put", key: pipelineRevisionKey(record.hash), value: canonicalPipeline(pipeline) },
+    ],
+  )
 }
 
 /** The run as the API would show it. */

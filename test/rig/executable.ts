@@ -33,6 +33,8 @@ export interface Running extends AsyncDisposable {
   readonly exited: Promise<number>
   /** Waits until it has printed something that matches, and answers the match. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>
+  /** All it has printed so far. */
+  output(): string
   kill(signal: NodeJS.Signals): void
 }
 
@@ -51,6 +53,7 @@ export function start(
   const collected = Promise.all([collect(child.stdout), collect(child.stderr)])
   return {
     pid: child.pid,
+    output: () => output,
     exited: child.exited,
     printed: (pattern) =>
       until(`${command.join(" ")} prints ${pattern}; it printed:\n${output}`, () => {
