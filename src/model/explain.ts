@@ -10,7 +10,7 @@ import type { Json } from "./json.ts"
 import { haveEnded } from "./name-list.ts"
 import type { PipelineStep } from "./pipeline.ts"
 import { present } from "./present.ts"
-import { isEnded } from "./run.ts"
+import { isEnded, isNew } from "./run.ts"
 import { stepScope } from "./run-scope.ts"
 import { runStandings, type Standing, stateStatus } from "./standing.ts"
 import { upstreamOf } from "./step-graph.ts"
@@ -72,7 +72,7 @@ function conditionOf(
     const parts = outlook.outcome === "false" ? { falseParts: outlook.falseParts ?? [] } : {}
     return { ...outlook, expression, values, outcome: "false", ...parts }
   }
-  if ((state?.attempt ?? 0) > 0) {
+  if (!isNew(state)) {
     const values = valuesOf(source, scope).filter(({ expression }) => !isStatusCall(expression))
     return { ...withoutParts(outlook), values, outcome: "true" }
   }

@@ -4,7 +4,7 @@ import type { Explaining } from "./explain-sources.ts"
 import type { Blocker, Reason } from "./explanation.ts"
 import type { PipelineStep } from "./pipeline.ts"
 import { present } from "./present.ts"
-import type { StepState } from "./run.ts"
+import { isNew, type StepState } from "./run.ts"
 import { runningReason } from "./running-reason.ts"
 import { type Standing, stateStatus } from "./standing.ts"
 import { isoAfter, placeFor, placeReason, queuedSince, startingReason } from "./step-place.ts"
@@ -97,7 +97,7 @@ function dueReason(step: PipelineStep, situation: Situation): Reason {
   const place = placeFor(step, situation)
   if (place.type === "noHost") return placeReason(step, state, place)
   const { outcome } = condition ?? {}
-  if ((state?.attempt ?? 0) === 0 && (outcome === "false" || outcome === "error")) {
+  if (isNew(state) && (outcome === "false" || outcome === "error")) {
     return { type: "conditionDue", outcome }
   }
   if (queuedSince(state) !== undefined && place.type !== "free") return placeReason(step, state, place)

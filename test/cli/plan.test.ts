@@ -79,7 +79,7 @@ describe("conveyor plan", () => {
         "      if failure()",
         "         failure()  false",
         "         → false",
-        ' ·  deploy.ensure  shell  step "deploy" was never attempted',
+        ' ·  deploy.ensure  shell  step "deploy" was not attempted in this run',
         "",
         "✓ it would succeed, if no step fails",
       ],

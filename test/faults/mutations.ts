@@ -164,8 +164,9 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a step of a run that ends is not cleaned up after",
     file: "src/model/standing.ts",
-    text: ': { type: "due", upstream }\n  }',
-    becomes: ': { type: "skipped", because: { type: "over" }, couldStart: false }\n  }',
+    text: 'const isTurn = step.role.type === "ensure" || phase.type === "cleanup"',
+    becomes:
+      'const isTurn = phase.type === "cleanup"\n    if (step.role.type === "ensure") return { type: "skipped", because: { type: "over" }, couldStart: false }',
   },
   {
     name: "a run has no room for what it may run at a time",

@@ -433,7 +433,7 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
       pipeline: { steps: [step("build"), step("test", { ensure: { driver: "work" } })] },
       states: { build: ended("failed") },
     },
-    'step "test" was never attempted',
+    'step "test" was not attempted in this run',
   ],
   "a last step while others run": [
     "tidy",

@@ -295,7 +295,7 @@ const table: readonly (readonly [string, Situation, Readonly<Record<string, stri
       states: { a: "neverStarted" },
       phase: { type: "abandoned" },
     },
-    { a: "failed", "a.ensure": 'skipped: step "a" was never attempted' },
+    { a: "failed", "a.ensure": 'skipped: step "a" was not attempted in this run' },
   ],
   [
     "what was skipped with all it needs stays so when the run has ended",
