@@ -7,6 +7,7 @@ import type { Config } from "./config.ts"
 import { createDriverHost } from "./drivers/create-driver-host.ts"
 import type { DriverHost } from "./drivers/driver-host.ts"
 import { endOrphans } from "./drivers/end-processes.ts"
+import { processesOf } from "./drivers/living-processes.ts"
 import { Engine } from "./engine/engine.ts"
 import { Workspaces } from "./engine/workspaces.ts"
 import { ConveyorError, messageOf } from "./errors.ts"
@@ -137,6 +138,9 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     hostId,
     folder,
     version,
+    env: config.env,
+    processesOf,
+    leaseTtlMs: config.leaseTtlMs,
     onError: (error) => log.error({ err: error }, "a request ran into a bug"),
   })
   parts.defer(() => api.stop())

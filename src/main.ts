@@ -90,6 +90,55 @@ function commands(done: (exit: number) => void): Command {
       done(await validate(paths, { json: options.json === true, settings: settingFlags(options) }))
     })
   addSettings(validate, ["drivers", "pipelines"])
+
+  const plan = program
+    .command("plan <pipeline>")
+    .description("say what a run would do, in which order, and what each condition comes to; runs nothing")
+    .option("--resource <file>", "YAML or JSON: the whole resource, or only its spec")
+    .option("--set <key=value>", "a field of the resource's spec, such as image.tag=1 (repeatable)", collect)
+    .option("--event <event>", "create, update or delete (default: the first that the pipeline is for)")
+    .option("--fail <step>", "a step that is taken to fail (repeatable)", collect)
+    .option("--server <url>", "the host whose pipeline it is (default: the files of the pipelines folder)")
+    .option("--json", "print the plan as JSON")
+    .option("--config <file>", "settings file (default: ./conveyor.yml when it exists)")
+    .action(async (pipeline: string, options: PlanFlags) => {
+      const { plan } = await import("./cli/plan.ts")
+      const { resource, event, server } = options
+      done(
+        await plan(pipeline, {
+          set: options.set ?? [],
+          fail: options.fail ?? [],
+          json: options.json === true,
+          ...(resource === undefined ? {} : { resource }),
+          ...(event === undefined ? {} : { event }),
+          ...(server === undefined ? {} : { server }),
+          settings: settingFlags(options),
+        }),
+      )
+    })
+  addSettings(plan, ["drivers", "pipelines", "env"])
+
+  const explain = program
+    .command("explain <run>")
+    .description("say of a run, and of each of its steps, why it is where it is (the id, or its beginning)")
+    .option(
+      "--server <url>",
+      "the host to ask (default: the one that serves with the settings of this folder)",
+    )
+    .option("--json", "print the reasons as JSON")
+    .option("--config <file>", "settings file (default: ./conveyor.yml when it exists)")
+    .action(async (run: string, options: { json?: boolean; server?: string }) => {
+      const { explain } = await import("./cli/explain.ts")
+      const server = options.server ?? process.env["CONVEYOR_SERVER"]
+      done(
+        await explain(run, {
+          json: options.json === true,
+          ...(server ? { server } : {}),
+          settings: settingFlags(options),
+        }),
+      )
+    })
+  addSettings(explain, ["host", "port"])
   addStoreCommands(program, done)
   return program
 }
@@ -146,6 +195,15 @@ interface RunFlags {
   readonly server?: string
   readonly json?: boolean
   readonly data?: string
+}
+
+interface PlanFlags {
+  readonly resource?: string
+  readonly set?: readonly string[]
+  readonly event?: string
+  readonly fail?: readonly string[]
+  readonly server?: string
+  readonly json?: boolean
 }
 
 function addSettings(command: Command, names: readonly SettingName[]): void {

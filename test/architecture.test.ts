@@ -51,6 +51,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "cli/local-host.ts": [...anywhere, "host.ts"],
   "cli/store.ts": [...anywhere, "store", "results"],
   "cli/validate.ts": [...anywhere, "loader", "drivers/driver-names.ts"],
+  "cli/pipeline-files.ts": [...anywhere, "loader", "drivers/driver-names.ts"],
   "main.ts": [...anywhere, "cli"],
   "build.ts": ["build", "version.ts"],
   build: ["drivers"],

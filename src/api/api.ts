@@ -8,6 +8,7 @@ import { isLoopback, refuseForeignPages } from "./browser-guard.ts"
 import { cancelRoutes } from "./cancel.ts"
 import { definitionRoutes } from "./definitions.ts"
 import { driverRoutes } from "./drivers.ts"
+import { explainRoutes } from "./explain.ts"
 import { healthRoutes } from "./health.ts"
 import { hostRoutes } from "./hosts.ts"
 import { followHosts } from "./known-hosts.ts"
@@ -23,7 +24,7 @@ import { isExpected, problemOf } from "./problem.ts"
 import { rerunRoutes } from "./rerun.ts"
 import { resolveRoutes } from "./resolve.ts"
 import { resourceRoutes } from "./resources.ts"
-import type { ApiContext, ApiServer, Call, Route } from "./route.ts"
+import type { ApiContext, ApiServer, Call, ProcessesOf, Route } from "./route.ts"
 import { startRunFeed } from "./run-feed.ts"
 import { runRoutes } from "./runs.ts"
 import { stepDataRoutes } from "./step-data.ts"
@@ -42,6 +43,12 @@ export interface ApiOptions {
   /** The id of the data folder that {@link logs} lie in. */
   readonly folder: string
   readonly version: string
+  /** The host's variables that expressions may read. */
+  readonly env: { readonly [name: string]: string }
+  /** What runs on this machine of an attempt. Default: that cannot be told. */
+  readonly processesOf?: ProcessesOf
+  /** How long a dead host keeps its claims. */
+  readonly leaseTtlMs: number
   /** More routes, such as those of the dashboard. */
   readonly routes?: readonly Route[]
   readonly now?: () => Date
@@ -93,6 +100,9 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     folder,
     peers: new PeerLogs({ hosts, now }),
     version: options.version,
+    env: options.env,
+    processesOf: options.processesOf ?? (() => undefined),
+    leaseTtlMs: options.leaseTtlMs,
     now,
     signal: stopping.signal,
   }
@@ -101,6 +111,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     ...resourceRoutes(context),
     ...pipelineRoutes(context),
     ...runRoutes(context),
+    ...explainRoutes(context),
     ...cancelRoutes(context),
     ...rerunRoutes(context),
     ...resolveRoutes(context),

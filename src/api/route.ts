@@ -1,12 +1,20 @@
 import type { Server } from "bun"
 import type * as v from "valibot"
 import type { LogStore } from "../logs/log-store.ts"
+import type { RunningProcess } from "../model/explanation.ts"
 import type { Pipeline } from "../model/pipeline.ts"
 import type { ResultFiles } from "../results/result-files.ts"
 import type { ResultStore } from "../results/result-store.ts"
 import type { Store } from "../store/store.ts"
 import type { PeerLogs } from "./peer-logs.ts"
 import type { RunFeed } from "./run-feed.ts"
+
+/** Tells what runs now of an attempt. */
+export type ProcessesOf = (attempt: {
+  readonly runId: string
+  readonly stepId: string
+  readonly attempt: number
+}) => readonly RunningProcess[] | undefined
 
 /** What every route works with. */
 export interface ApiContext {
@@ -24,6 +32,12 @@ export interface ApiContext {
   readonly results: ResultFiles
   readonly allResults: ResultStore
   readonly version: string
+  /** The host's variables that expressions may read. */
+  readonly env: { readonly [name: string]: string }
+  /** What runs on this machine of an attempt; undefined where that cannot be told. */
+  readonly processesOf: ProcessesOf
+  /** How long a dead host keeps its claims. */
+  readonly leaseTtlMs: number
   readonly now: () => Date
   /** Aborts when the API stops: whoever waits or streams ends. */
   readonly signal: AbortSignal

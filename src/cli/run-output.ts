@@ -116,7 +116,8 @@ function artifactsOf(step: StepView): { path: string; sha256: string }[] {
   )
 }
 
-function mark(status: string, style: Style): string {
+/** One sign for a status. */
+export function mark(status: string, style: Style): string {
   switch (status) {
     case "succeeded":
       return style.green("✓")

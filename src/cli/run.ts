@@ -4,6 +4,7 @@ import { ConveyorError, messageOf } from "../errors.ts"
 import { isJsonObject } from "../model/json.ts"
 import { type Client, createClient } from "./client.ts"
 import { followRun } from "./follow-run.ts"
+import { isPipelineFile } from "./pipeline-argument.ts"
 import { jsonOutput, type RunOutput, type RunPlaces, textOutput } from "./run-output.ts"
 import { buildResource } from "./run-resource.ts"
 import { watchSignals } from "./signals.ts"
@@ -32,7 +33,7 @@ export interface RunOptions {
 export async function run(pipeline: string, options: RunOptions): Promise<number> {
   const write = (text: string) => process.stdout.write(text)
   const output = options.json ? jsonOutput(write) : textOutput(write, styleFor(process.stdout, process.env))
-  const isFile = /[/\\]|\.(ya?ml|json)$/.test(pipeline)
+  const isFile = isPipelineFile(pipeline)
   if (options.server !== undefined) {
     if (isFile)
       throw new ConveyorError("USAGE", "A file runs on a local host; --server takes a pipeline's name")

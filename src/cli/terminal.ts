@@ -24,3 +24,25 @@ export function styleFor(
 export function printable(text: string): string {
   return Bun.stripANSI(text).replace(/[^\P{Cc}\t]/gu, "")
 }
+
+/**
+ * Breaks a line at its spaces so that no part is wider than `width` cells; a word that is wider stands alone, broken
+ * nowhere. A terminal that is not there has no width: then nothing is broken.
+ */
+export function wrap(text: string, width: number): readonly string[] {
+  const lines: string[] = []
+  let line = ""
+  for (const word of text.split(" ")) {
+    const longer = line === "" ? word : `${line} ${word}`
+    if (line !== "" && Bun.stringWidth(longer) > width) {
+      lines.push(line)
+      line = word
+    } else line = longer
+  }
+  return [...lines, line]
+}
+
+/** How many cells there are for text: the terminal's, never absurdly few; endless for a file or a pipe. */
+export function widthOf(stream: { readonly isTTY?: boolean; readonly columns?: number }): number {
+  return stream.isTTY === true && stream.columns ? Math.max(40, stream.columns) : Number.POSITIVE_INFINITY
+}

@@ -3,6 +3,7 @@ import type { JsonObject } from "../model/json.ts"
 import { type AttemptLog, createAttemptLog } from "./attempt-log.ts"
 import { type AttemptProcesses, createAttemptProcesses } from "./attempt-processes.ts"
 import { type Attempt, AttemptAbort } from "./driver-host.ts"
+import { attemptToken } from "./process-marks.ts"
 import { failure } from "./result.ts"
 
 /** What an attempt's work is done with. */
@@ -44,9 +45,9 @@ export function startAttempt(
   { data, startWork }: { readonly data: string; readonly startWork: (surroundings: Surroundings) => Work },
 ): AttemptRun {
   const log = createAttemptLog(attempt)
-  const { runId, stepId, workspace, env, signal, killSignal, graceMs } = attempt
-  // Not the token: another host may have taken up this attempt's work under it, and its processes are not ours to end.
-  const token = `${runId}/${stepId}/${attempt.attempt}`
+  const { workspace, env, signal, killSignal, graceMs } = attempt
+  // Not the token drivers see: another host may have taken up this attempt's work under it, and its processes are not ours to end.
+  const token = attemptToken(attempt)
   const processes = createAttemptProcesses({ token, data, workspace, variables: env, log })
   const deferring = new Set<Promise<void>>()
   const work = startWork({ attempt, log, processes, defer })

@@ -12,6 +12,18 @@ import { readdirSync, readFileSync } from "node:fs"
 const attemptMark = "CONVEYOR_ATTEMPT"
 const dataMark = "CONVEYOR_ATTEMPT_DATA"
 
+/** One attempt, among all there ever are. */
+export interface AttemptName {
+  readonly runId: string
+  readonly stepId: string
+  readonly attempt: number
+}
+
+/** What marks the processes of an attempt. */
+export function attemptToken({ runId, stepId, attempt }: AttemptName): string {
+  return `${runId}/${stepId}/${attempt}`
+}
+
 /** What a process must have to be meant. */
 export type ProcessMatch =
   | { readonly type: "attempt"; readonly token: string; readonly groups: ReadonlySet<number> }

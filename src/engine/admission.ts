@@ -1,9 +1,7 @@
 import { messageOf } from "../errors.ts"
 import { type Asking, admit, isIn, type RunConcurrency, released } from "../model/concurrency.ts"
-import { evaluateExpressions } from "../model/expression.ts"
-import type { Pipeline } from "../model/pipeline.ts"
 import type { Run, Verdict } from "../model/run.ts"
-import { metadataOf, startScope } from "../model/run-scope.ts"
+import { concurrencyOf } from "../model/run-values.ts"
 import type { Draft } from "./draft.ts"
 import { contentOf } from "./starting.ts"
 import { stamp } from "./step-states.ts"
@@ -20,7 +18,7 @@ export function admission(draft: Draft): "admitted" | "waits" | Verdict {
   if (run.status !== "pending" || pipeline?.concurrency === undefined) return "admitted"
   let concurrency: RunConcurrency
   try {
-    concurrency = run.concurrency ?? concurrencyOf(draft, pipeline.concurrency)
+    concurrency = run.concurrency ?? concurrencyOf(pipeline.concurrency, contentOf(draft))
   } catch (error) {
     return { status: "failed", message: messageOf(error) }
   }
@@ -67,14 +65,4 @@ export function release(draft: Draft, run: Run): void {
   const { key } = run.concurrency
   const known = draft.observed.concurrencyOf(key)
   draft.keep(key, known && released(known, run.runId))
-}
-
-function concurrencyOf(
-  draft: Draft,
-  { key, limit, policy }: NonNullable<Pipeline["concurrency"]>,
-): RunConcurrency {
-  const content = contentOf(draft)
-  const scope = { ...startScope(content), metadata: metadataOf(content) }
-  const value = evaluateExpressions(key, scope, "the concurrency key")
-  return { key: typeof value === "string" ? value : JSON.stringify(value), limit, policy }
 }

@@ -5,9 +5,9 @@ import type { JsonObject } from "../model/json.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
 import { envOf, resourceFor, resultsBefore, stepScope } from "../model/run-scope.ts"
+import { durationOf, textsOf } from "../model/run-values.ts"
 import { runStandings } from "../model/standing.ts"
 import type { AttemptOrder } from "./attempts.ts"
-import { durationOf, textsOf } from "./run-values.ts"
 
 /** What a driver is given for an attempt, its expressions evaluated. */
 export interface Given {

@@ -2,7 +2,7 @@ import { messageOf } from "../errors.ts"
 import { evaluateCondition } from "../model/expression.ts"
 import { valuesOf } from "../model/expression-values.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
-import type { Run, StepState } from "../model/run.ts"
+import { isNew, type Run } from "../model/run.ts"
 import { type RunContent, stepScope } from "../model/run-scope.ts"
 import type { Standings, Upstream } from "../model/standing.ts"
 import type { Draft } from "./draft.ts"
@@ -52,11 +52,6 @@ function mayStart(draft: Draft, stepId: string, state: Waiting): boolean {
   const ended = resolved(state, draft.now)
   if (ended !== undefined) draft.settle(stepId, ended)
   return state.resolution?.outcome === "retry"
-}
-
-/** Is its `if` still to be asked? It is asked once before a first attempt, and again when its run was mended. */
-function isNew(state: StepState | undefined): boolean {
-  return state === undefined || state.status === "pending" || state.attempt === 0
 }
 
 /** Does its `if` let it start? If not, that is planned. */

@@ -1,7 +1,8 @@
 import type { PipelineStep } from "../model/pipeline.ts"
+import { hostBefore } from "../model/run-place.ts"
 import type { Draft } from "./draft.ts"
 
-/* Where a run is: the host that has its workspace, and the places where its log lies. Pure. */
+/* What follows from where a run is: who starts its steps, and the places where its log lies. Pure. */
 
 /** How long a step is left to the host the run is on. */
 const leftMs = 300
@@ -13,7 +14,7 @@ const leftMs = 300
 export function isLeft(draft: Draft, step: PipelineStep, hash: string | undefined): boolean {
   const { host, left } = draft.observed
   const { monotonicMs } = draft.now
-  const preferred = hostBefore(draft, step)
+  const preferred = hostBefore(step, draft)
   if (preferred === undefined || preferred === host.hostId) return false
   if (!host.couldStart(preferred, { name: step.driver, hash })) return false
   const untilMs = left.get(step.id) ?? monotonicMs + leftMs
@@ -21,20 +22,6 @@ export function isLeft(draft: Draft, step: PipelineStep, hash: string | undefine
   if (!left.has(step.id)) draft.effect({ type: "leave", stepId: step.id, untilMs })
   draft.wakeAt(untilMs)
   return true
-}
-
-/** The host that did the last of the steps before this one; for one that follows none, the last that came to the run. */
-function hostBefore({ run, states }: Draft, { needs }: PipelineStep): string | undefined {
-  let hostId = needs.length === 0 ? run.logs?.at(-1)?.hostId : undefined
-  let finishedAt = ""
-  for (const need of needs) {
-    const state = states.get(need)
-    if (state === undefined || !("hostId" in state && "finishedAt" in state)) continue
-    if (state.finishedAt <= finishedAt) continue
-    hostId = state.hostId
-    finishedAt = state.finishedAt
-  }
-  return hostId
 }
 
 /** Where attempts of this host log, by index in the run's places. A new place is written down in the header. */

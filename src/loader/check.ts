@@ -13,6 +13,8 @@ export interface CheckedFiles {
   readonly definitions: number
   /** Everything that is wrong, warnings too, ordered by file and place. */
   readonly faults: readonly Fault[]
+  /** What each file says. */
+  readonly parsed: readonly ParsedFile[]
   /** The text of a file with faults, for showing the line; undefined for one that cannot be read. */
   readonly textOf: (file: string) => string | undefined
 }
@@ -38,6 +40,7 @@ export async function checkFiles(
     files: files.size,
     pipelines: declarations.filter(({ kind }) => kind === "pipeline").length,
     definitions: declarations.filter(({ kind }) => kind === "definition").length,
+    parsed,
     faults: parsed.flatMap(({ file, faults }) => [...new Set([...faults, ...(refused.get(file) ?? [])])]),
     textOf: (file) => texts.get(file),
   }

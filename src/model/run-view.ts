@@ -12,13 +12,13 @@ import {
   type StepStatus,
 } from "./run.ts"
 import { stepsOfRun } from "./run-steps.ts"
-import { describeSkip, runStandings, type Standing, stateStatus } from "./standing.ts"
+import { describeSkip, runStandings, type Standing, type Standings, stateStatus } from "./standing.ts"
 
 /** A run as the API shows it: the header and the steps put together, with what the records leave implied. */
 export interface RunView {
   readonly runId: string
   readonly status: RunStatus
-  /** Why it ended so, or what it waits for now. May be empty. */
+  /** Why it ended so, or, while nothing of it runs, what it waits for. Empty where there is nothing to say. */
   readonly message: string
   readonly event: ResourceEvent
   readonly resource: { readonly type: string; readonly name: string; readonly version: number }
@@ -91,7 +91,7 @@ export function viewRun(
     ...present({
       runId: run.runId,
       status: run.status,
-      message: runMessage(run, views),
+      message: runMessage(run, views, standings),
       event: run.event,
       resource: run.resource,
       pipeline: run.pipeline,
@@ -107,28 +107,38 @@ export function viewRun(
   }
 }
 
-function runMessage(run: Run, steps: readonly StepView[]): string {
+/** While nothing of it runs, a run that has not ended always says what it waits for. */
+function runMessage(run: Run, steps: readonly StepView[], standings: Standings): string {
   if ("message" in run) return run.message
   const live = steps.filter((step) => step.status === "running")
+  const stopping = run.status === "running" ? run.stopping : undefined
+  if (stopping !== undefined || run.cancelRequestedAt !== undefined) {
+    const attempts = live.map((step) => `attempt ${step.attempt} of "${step.id}" on ${step.hostId}`)
+    const waits =
+      live.length > 0 ? `waiting for ${attempts.join(", ")} to end` : waitMessage(run, steps, standings)
+    return [stopping?.message ?? "cancelling", waits].filter(Boolean).join("; ")
+  }
   if (run.status === "running" && run.held !== undefined) {
     return `held since ${run.held.since}: ${run.held.verdict.message}; save the mended pipeline or driver, or cancel`
   }
-  if (run.concurrency?.queuedAt !== undefined && run.cancelRequestedAt === undefined) {
+  if (run.concurrency?.queuedAt !== undefined) {
     const { key, queuedAt } = run.concurrency
     return `waiting for the concurrency key "${key}" since ${queuedAt}`
   }
-  const verdict =
-    run.status === "running" && run.stopping !== undefined
-      ? run.stopping.message
-      : run.cancelRequestedAt === undefined
-        ? undefined
-        : "cancelling"
-  if (verdict !== undefined) {
-    const waits = live.map((step) => `attempt ${step.attempt} of "${step.id}" on ${step.hostId}`)
-    return waits.length === 0 ? verdict : `${verdict}; waiting for ${waits.join(", ")} to end`
-  }
+  if (live.length > 0) return ""
+  return waitMessage(run, steps, standings) ?? `no host has gone on with it yet; ${explainAt(run)}`
+}
+
+/** What a run waits for of which nothing runs: what its waiting steps say, or that a host is to take one up. */
+function waitMessage(run: Run, steps: readonly StepView[], { of }: Standings): string | undefined {
   const waiting = steps.filter((step) => step.status === "waiting").map((step) => step.message)
-  return live.length > 0 ? "" : [...new Set(waiting)].join("; ")
+  if (waiting.length > 0) return [...new Set(waiting)].join("; ")
+  const next = steps.find((step) => of.get(step.id)?.type === "due")
+  return next && `no host has started "${next.id}" yet; ${explainAt(run)}`
+}
+
+function explainAt({ runId }: Run): string {
+  return `GET /runs/${runId}/explain says why`
 }
 
 function viewStep(

@@ -201,6 +201,11 @@ export interface Claim {
   readonly attempt: number
 }
 
+/** Is a step's `if` still to be asked? It is asked once before a first attempt, and again when its run was mended. */
+export function isNew(state: StepState | undefined): boolean {
+  return state === undefined || state.status === "pending" || state.attempt === 0
+}
+
 /** Has it ended for good? */
 export function isEnded(status: RunStatus): status is Verdict["status"] {
   return status === "succeeded" || status === "failed" || status === "cancelled"

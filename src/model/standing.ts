@@ -34,8 +34,8 @@ export type SkipReason =
  *       └────────┴──► skipped
  */
 export type Standing =
-  /** These have not ended. */
-  | { readonly type: "blocked"; readonly by: readonly string[] }
+  /** These have not ended. `brokenBy`: it will be skipped when they have, for this one did not succeed. */
+  | { readonly type: "blocked"; readonly by: readonly string[]; readonly brokenBy?: string }
   /** All it waits for has ended; its `if` decides, where it has one. A waiting step whose wait is over is due, too. */
   | { readonly type: "due"; readonly upstream: Upstream }
   /** It runs, by its record. `calledOff`: it has to end, for the run goes on without it. */
@@ -137,25 +137,21 @@ export function standingsOf(
     if (state !== undefined && isOver(state)) return { type: "ended", status: state.status }
     if (step.role === undefined) return placeOnTheWay(step, { by, flow, state })
     const upstream = upstreamOfCleanup(step.role)
-    const unattempted: SkipReason | undefined =
-      step.role.type === "ensure" && upstream === undefined
-        ? { type: "unattempted", stepId: step.role.of }
-        : undefined
     if (state?.status === "running") {
       return { type: "running", calledOff: phase.type === "abandoned", upstream: upstream ?? allWell }
     }
+    const unattempted: SkipReason | undefined =
+      step.role.type === "ensure" && upstream === undefined && by.length === 0
+        ? { type: "unattempted", stepId: step.role.of }
+        : undefined
     if (phase.type === "abandoned") {
       if (wasAttempted(state)) return { type: "calledOff" }
       return { type: "skipped", because: unattempted ?? { type: "over" }, couldStart: false }
     }
     if (by.length > 0) return { type: "blocked", by }
-    if (step.role.type !== "ensure") {
-      return phase.type === "cleanup" && upstream !== undefined
-        ? { type: "due", upstream }
-        : { type: "blocked", by }
-    }
     if (unattempted !== undefined) return { type: "skipped", because: unattempted, couldStart: false }
-    return { type: "due", upstream: upstream ?? allWell }
+    const isTurn = step.role.type === "ensure" || phase.type === "cleanup"
+    return isTurn && upstream !== undefined ? { type: "due", upstream } : { type: "blocked", by }
   }
 
   /** What a cleanup step is told: of its own step, or of the way as a whole. Undefined for a step not attempted. */
@@ -191,7 +187,9 @@ export function standingsOf(
       if (wasAttempted(state)) return { type: "calledOff" }
       return { type: "skipped", because: inVain ?? stopped, couldStart }
     }
-    if (by.length > 0) return { type: "blocked", by }
+    if (by.length > 0) {
+      return { type: "blocked", by, ...(inVain?.type === "upstream" ? { brokenBy: inVain.stepId } : {}) }
+    }
     if (inVain !== undefined) return { type: "skipped", because: inVain, couldStart: false }
     return { type: "due", upstream }
   }
@@ -267,10 +265,14 @@ export function runStandings(
   steps: readonly PipelineStep[],
   { states, failFast }: { readonly states: StepStates; readonly failFast: boolean },
 ): Standings {
-  return standingsOf(steps, states, {
-    failFast: failFast && run.pipeline !== undefined,
-    phase: phaseOf(run),
-  })
+  const failsFast = failFast && run.pipeline !== undefined
+  const phase = phaseOf(run)
+  const standings = standingsOf(steps, states, { failFast: failsFast, phase })
+  if (phase.type !== "over" || run.status !== "running" || !standings.wayEnded || standings.allEnded) {
+    return standings
+  }
+  // The header says how the run ends, and its records that all of the way is over: it cleans up.
+  return standingsOf(steps, states, { failFast: failsFast, phase: { ...phase, type: "cleanup" } })
 }
 
 /** How far a run is by its header alone. Whether its cleanup has begun is a matter of what its host knows. */

@@ -57,6 +57,8 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
     hostId: "host-1",
     folder: "folder-1",
     version: "1.2.3",
+    env: {},
+    leaseTtlMs: 10_000,
     onError: (error) => errors.push(error),
     ...options,
     store,

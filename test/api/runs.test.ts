@@ -149,6 +149,7 @@ describe("events of a run", () => {
     const rest = await Array.fromAsync(events)
     expect(rest.map(({ event, data }) => `${event} ${data.id ?? data.runId} ${data.status}`)).toEqual([
       "step build skipped",
+      `run ${runId} running`,
       `run ${runId} failed`,
       `end ${runId} failed`,
     ])

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test"
 import * as v from "valibot"
+import { explanationShape } from "../../src/api/explanation-shape.ts"
 import * as shapes from "../../src/api/shapes.ts"
 import { hostDriverKey, hostKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
@@ -160,6 +161,7 @@ describe("the API's own description", () => {
       "/runs/{id}",
       "/runs/{id}/cancel",
       "/runs/{id}/events",
+      "/runs/{id}/explain",
       "/runs/{id}/rerun",
       "/runs/{id}/steps/{step}/data",
       "/runs/{id}/steps/{step}/resolve",
@@ -220,6 +222,8 @@ test("every answer has the shape that is described, and nothing beside it", asyn
     ["/runs", v.array(shapes.runSummaryShape)],
     [`/runs/${created.runid}`, shapes.runShape],
     [`/runs/${rerun.runid}`, shapes.runShape],
+    [`/runs/${created.runid}/explain`, explanationShape],
+    [`/runs/${rerun.runid}/explain`, explanationShape],
     ["/logs", v.array(shapes.logLineShape)],
     ["/drivers", v.array(shapes.driverShape)],
     ["/drivers/git", v.array(shapes.describedDriverShape)],

@@ -62,7 +62,7 @@ describe("the executable", () => {
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+(\+[0-9a-f]+)?\n$/)
     const help = await conveyor(empty.path, "help")
     expect(help.exit).toBe(0)
-    for (const command of ["serve|up", "run", "validate", "help"])
+    for (const command of ["serve|up", "run", "validate", "plan", "explain", "help"])
       expect(help.stdout).toContain(`  ${command} `)
   })
 
@@ -85,6 +85,35 @@ describe("the executable", () => {
     const bad = await conveyor(folder.path, "validate")
     expect(bad.exit).not.toBe(0)
     expect(bad.stdout + bad.stderr).toContain("bad.yaml:3")
+  })
+})
+
+describe("conveyor plan and explain", () => {
+  test("say what a run would do without a host, and of a run on a host why it is where it is", async () => {
+    await using folder = await folderWith("while [ ! -e ../../gate ]; do sleep 0.05; done")
+    const plan = await conveyor(folder.path, "plan", "greet")
+    expect(plan).toMatchObject({ exit: 0, stderr: "" })
+    expect(plan.stdout).toMatch(/^ 1 {2}hello {2}shell$/m)
+    expect(await readdir(folder.path)).toEqual(["pipelines"])
+    expect(await conveyor(folder.path, "plan", "gret")).toMatchObject({
+      exit: 2,
+      stderr: 'conveyor: There is no pipeline "gret" in pipelines (did you mean "greet"?)\n',
+    })
+
+    await using host = serve(folder.path, "--data", "data")
+    const url = await listening(host)
+    await post(`${url}/resource-definitions`, { name: "person", schema: {} })
+    const { runid } = await post(`${url}/resources`, { name: "ada", resource: "person", pipeline: "greet" })
+    const explain = (...more: string[]) =>
+      conveyor(folder.path, "explain", String(runid), "--server", url, ...more)
+    await until("the step is said to run", async () => (await explain()).stdout.includes("▶ hello  runs on "))
+    const { steps } = JSON.parse((await explain("--json")).stdout)
+    const commands = steps[0].reason.processes.map(({ command }: { command: string }) => command)
+    expect(commands.join("\n")).toContain("while [ ! -e ../../gate ]")
+    await Bun.write(join(folder.path, "data/gate"), "")
+    await until("it is said to have ended", async () =>
+      (await explain()).stdout.includes("it has ended as succeeded"),
+    )
   })
 })
 

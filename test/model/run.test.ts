@@ -126,6 +126,40 @@ describe("a run's view", () => {
     const stopping = { status: "failed", message: "a failed" } as const
     expect(view({ ...running, stopping }).message).toBe("a failed")
   })
+
+  test("always says why nothing runs, and where to ask for more", () => {
+    const more = "GET /runs/r1/explain says why"
+    expect(view({ ...identity, status: "pending" }).message).toBe(`no host has started "a" yet; ${more}`)
+    const result = { success: true, message: "" }
+    const succeeded: StepState = { ...attempted, status: "succeeded", finishedAt: "", result }
+    expect(view(running, { a: succeeded }).message).toBe(`no host has started "b" yet; ${more}`)
+    expect(view(running, { a: succeeded, b: succeeded }).message).toBe(
+      `no host has gone on with it yet; ${more}`,
+    )
+    expect(viewRun({ ...identity, status: "pending" }, undefined, new Map()).message).toBe(
+      `no host has gone on with it yet; ${more}`,
+    )
+  })
+
+  test("says what its cleanup waits for", () => {
+    const stopping = { status: "failed", message: "a failed" } as const
+    const tidy: PipelineStep = { ...step("tidy"), role: { type: "finally" } }
+    const shown = (states: Record<string, StepState>) =>
+      viewRun({ ...running, stopping }, { steps: [step("a"), tidy] }, new Map(Object.entries(states))).message
+    const failed: StepState = {
+      ...attempted,
+      status: "failed",
+      finishedAt: "",
+      result: { success: false, message: "" },
+    }
+    expect(shown({ a: failed })).toBe(
+      'a failed; no host has started "tidy" yet; GET /runs/r1/explain says why',
+    )
+    expect(shown({ a: failed, tidy: waitingFor("x") })).toBe('a failed; waiting for driver "x"')
+    expect(shown({ a: failed, tidy: { ...attempted, status: "running" } })).toBe(
+      'a failed; waiting for attempt 1 of "tidy" on host to end',
+    )
+  })
 })
 
 test("a run has ended when it succeeded, failed or was cancelled", () => {

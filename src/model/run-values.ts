@@ -1,10 +1,11 @@
-import { durationMsMax, durationRule, parseDuration } from "../model/duration.ts"
-import { evaluateExpressions, hasExpressions } from "../model/expression.ts"
-import type { Json } from "../model/json.ts"
-import type { Pipeline } from "../model/pipeline.ts"
-import { present } from "../model/present.ts"
-import type { RunValues } from "../model/run.ts"
-import { type RunContent, startScope } from "../model/run-scope.ts"
+import type { RunConcurrency } from "./concurrency.ts"
+import { durationMsMax, durationRule, parseDuration } from "./duration.ts"
+import { evaluateExpressions, hasExpressions } from "./expression.ts"
+import type { Json } from "./json.ts"
+import type { Pipeline } from "./pipeline.ts"
+import { present } from "./present.ts"
+import type { RunValues } from "./run.ts"
+import { metadataOf, type RunContent, startScope } from "./run-scope.ts"
 
 /** Whether a pipeline's own fields hold expressions; told once for each pipeline in memory. */
 const dynamic = new WeakMap<Pipeline, boolean>()
@@ -41,6 +42,16 @@ export function runValues(pipeline: Pipeline, content: RunContent): RunValues {
             "the pipeline's timeout",
           ),
   })
+}
+
+/** The concurrency key of a run, once its own values are there. Throws an `ExpressionError`. */
+export function concurrencyOf(
+  { key, limit, policy }: NonNullable<Pipeline["concurrency"]>,
+  content: RunContent,
+): RunConcurrency {
+  const scope = { ...startScope(content), metadata: metadataOf(content) }
+  const value = evaluateExpressions(key, scope, "the concurrency key")
+  return { key: typeof value === "string" ? value : JSON.stringify(value), limit, policy }
 }
 
 /** The values of variables as texts. */

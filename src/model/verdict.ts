@@ -1,4 +1,4 @@
-import type { StepState, Verdict } from "../model/run.ts"
+import type { StepState, Verdict } from "./run.ts"
 
 /** `step "build" failed: no such file`. */
 export function failureOf(

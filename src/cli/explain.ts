@@ -1,0 +1,66 @@
+import { type Flags, loadConfig } from "../config.ts"
+import { ConveyorError } from "../errors.ts"
+import type { RunExplanation } from "../model/explanation.ts"
+import { isUuid } from "../model/uuid.ts"
+import { type Client, createClient } from "./client.ts"
+import { explanationLines } from "./explain-output.ts"
+import { type Style, styleFor, widthOf } from "./terminal.ts"
+
+export interface ExplainOptions {
+  /** The host to ask; without it the one that the settings of this folder describe. */
+  readonly server?: string
+  /** Print the explanation as JSON and nothing else. */
+  readonly json: boolean
+  /** What was typed of the settings. */
+  readonly settings: Flags
+  /** Takes the output line by line, without line ends. Default: the standard output. */
+  readonly print?: (line: string) => void
+  /** Default: colours when the standard output is a terminal. */
+  readonly style?: Style
+}
+
+/**
+ * `conveyor explain`: says of a run, and of each of its steps, why it is where it is. `run` is the run's id, or as much
+ * of its beginning as no other run has. Answers 0, however the run goes.
+ */
+export async function explain(run: string, options: ExplainOptions): Promise<number> {
+  const print = options.print ?? ((line) => console.log(line))
+  const client = createClient(options.server ?? (await ownServer(options.settings)))
+  const runId = isUuid(run) ? run : await runIdOf(client, run)
+  const explanation = await client.get(`/runs/${runId}/explain`)
+  if (options.json) {
+    print(JSON.stringify(explanation, undefined, 2))
+    return 0
+  }
+  const style = options.style ?? styleFor(process.stdout, process.env)
+  const layout = { style, width: widthOf(process.stdout), nowMs: Date.now() }
+  for (const line of explanationLines(explanation as unknown as RunExplanation, layout)) print(line)
+  return 0
+}
+
+/** Where `conveyor serve` with the same settings answers. */
+async function ownServer(flags: Flags): Promise<string> {
+  const { host, port } = await loadConfig({ flags, env: process.env, cwd: process.cwd() })
+  if (port === 0) throw new ConveyorError("USAGE", "The port is a free one; say which with --server <url>")
+  const address = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host
+  return `http://${address.includes(":") ? `[${address}]` : address}:${port}`
+}
+
+const lastUuid = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+/** The run whose id begins so. Ids sort by time and lists begin with the newest, so those come first behind this one. */
+async function runIdOf(client: Client, start: string): Promise<string> {
+  const begins = start.toLowerCase()
+  if (begins === "" || !isUuid(begins + lastUuid.slice(begins.length))) {
+    throw new ConveyorError("NOT_FOUND", `"${start}" is no run's id, nor the beginning of one`)
+  }
+  const after = begins + lastUuid.slice(begins.length)
+  const runs = (await client.get(`/runs?limit=2&after=${after}`)) as unknown as readonly { runId: string }[]
+  const [first, second] = runs.map(({ runId }) => runId).filter((runId) => runId.startsWith(begins))
+  if (first === undefined) throw new ConveyorError("NOT_FOUND", `No run's id begins with "${start}"`)
+  if (second === undefined) return first
+  throw new ConveyorError(
+    "USAGE",
+    `"${start}" is the beginning of ${second}, ${first} and maybe others; give more of it`,
+  )
+}

@@ -1,0 +1,151 @@
+import type { ConditionOutlook } from "./condition-outlook.ts"
+import { contentBefore } from "./dry-run-knowledge.ts"
+import { ownValues } from "./dry-run-values.ts"
+import { type Walk, walk } from "./dry-run-walk.ts"
+import type { ResourceEvent } from "./event.ts"
+import type { Json, JsonObject } from "./json.ts"
+import type { Labels } from "./labels.ts"
+import type { ConcurrencyPolicy, Pipeline, StepRole } from "./pipeline.ts"
+import { present } from "./present.ts"
+import type { Resource } from "./resource.ts"
+import type { Verdict } from "./run.ts"
+import type { SkipReason } from "./standing.ts"
+
+/** What a run of a pipeline would do, as far as that can be told before it starts. */
+export interface DryRun {
+  readonly pipeline: string
+  readonly event: ResourceEvent
+  readonly resource: { readonly type: string; readonly name?: string }
+  /** With those of its expressions evaluated that are known. */
+  readonly metadata: JsonObject
+  readonly env?: JsonObject
+  /** Milliseconds, or the text where that is not known yet. */
+  readonly timeout?: Json
+  readonly host?: Labels
+  readonly maxParallel?: number
+  readonly failFast: boolean
+  readonly holdMs?: number
+  readonly concurrency?: {
+    readonly key: Json
+    readonly limit: number
+    readonly policy: ConcurrencyPolicy
+  }
+  /** One after the other; the steps of one go side by side. */
+  readonly waves: readonly Wave[]
+  /** In the pipeline's order. */
+  readonly skipped: readonly SkippedStep[]
+  readonly verdict: Verdict
+}
+
+export interface Wave {
+  /** `cleanup`: it comes when all of the way has ended, however it did. */
+  readonly part: "way" | "cleanup"
+  readonly steps: readonly PlannedStep[]
+  /** When one of these fails, the others of the wave are cancelled if they still run. */
+  readonly endedBy?: readonly string[]
+}
+
+export interface PlannedStep {
+  readonly id: string
+  readonly name?: string
+  readonly role?: StepRole["type"]
+  readonly driver: string
+  /** Those of its needs that run, too. */
+  readonly after: readonly string[]
+  readonly outcome: "succeeds" | "fails"
+  /** Why it is certain to fail. */
+  readonly failure?: string
+  readonly condition?: ConditionOutlook
+  /** What becomes of others when its condition, which is not decided yet, turns out to be false. */
+  readonly otherwise?: Otherwise
+  readonly with?: Json
+  readonly env?: Json
+  /** Milliseconds, or the text where that is not known yet; absent for the default. */
+  readonly timeout?: Json
+  readonly attempts?: number
+}
+
+export interface Otherwise {
+  /** They are skipped then, too. */
+  readonly skipped: readonly string[]
+  /** They run then, and only then. */
+  readonly runs: readonly string[]
+}
+
+export interface SkippedStep {
+  readonly id: string
+  readonly name?: string
+  readonly role?: StepRole["type"]
+  readonly driver: string
+  readonly message: string
+  readonly because: SkipReason | { readonly type: "condition" }
+  readonly condition?: ConditionOutlook
+}
+
+export interface DryRunSources {
+  readonly pipeline: Pipeline
+  readonly resource: Resource
+  readonly event: ResourceEvent
+  /** The host's variables that expressions may read. */
+  readonly env: { readonly [name: string]: string }
+  /** The steps that are taken to fail; all others are taken to succeed. */
+  readonly fails: ReadonlySet<string>
+  /** Fields of the resource that only a real one has. */
+  readonly madeUp: ReadonlySet<string>
+}
+
+/** Above this many steps to walk past, what follows from each false condition is not worked out. */
+const alternativeStepsMax = 20_000
+
+/**
+ * Walks a pipeline as a run would, without running anything, by the very rules that the engine plans by. What is not known
+ * before the run is left open: a step whose condition is open is taken to run. Pure.
+ */
+export function dryRun(sources: DryRunSources): DryRun {
+  const { pipeline, resource, event, madeUp } = sources
+  const about = {
+    pipeline: pipeline.name,
+    event,
+    resource: present({ type: resource.resource, name: madeUp.has("name") ? undefined : resource.name }),
+    failFast: pipeline.failFast !== false,
+    ...present({ host: pipeline.host, maxParallel: pipeline.maxParallel, holdMs: pipeline.holdMs }),
+  }
+  const content = contentBefore(sources)
+  const own = ownValues(sources, content)
+  if ("failure" in own) {
+    const verdict = { status: "failed", message: own.failure } as const
+    return { ...about, metadata: pipeline.metadata, waves: [], skipped: [], verdict }
+  }
+  const started = { ...content, run: { ...content.run, values: own.values } }
+  const walked = walk(sources, started)
+  const open = walked.waves.flatMap(({ steps }) =>
+    steps.filter(({ condition }) => condition?.outcome === "open").map(({ id }) => id),
+  )
+  const isAffordable = open.length * pipeline.steps.length <= alternativeStepsMax
+  const otherwise = new Map(
+    isAffordable ? open.map((id) => [id, differenceOf(walked, walk(sources, started, id), id)]) : [],
+  )
+  return {
+    ...about,
+    ...own.shown,
+    ...walked,
+    waves: walked.waves.map((wave) => ({
+      ...wave,
+      steps: wave.steps.map((step) => present({ ...step, otherwise: otherwise.get(step.id) })),
+    })),
+  }
+}
+
+/** What is other when this step is skipped. */
+function differenceOf(one: Walk, other: Walk, stepId: string): Otherwise {
+  const runs = idsOf(one)
+  const runsThen = idsOf(other)
+  return {
+    skipped: [...runs].filter((id) => id !== stepId && !runsThen.has(id)),
+    runs: [...runsThen].filter((id) => !runs.has(id)),
+  }
+}
+
+function idsOf({ waves }: Walk): ReadonlySet<string> {
+  return new Set(waves.flatMap(({ steps }) => steps.map(({ id }) => id)))
+}

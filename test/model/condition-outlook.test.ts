@@ -1,0 +1,81 @@
+import { describe, expect, test } from "bun:test"
+import { type ConditionOutlook, outlookOf } from "../../src/model/condition-outlook.ts"
+import type { ExpressionScope } from "../../src/model/expression.ts"
+import { shop } from "../rig/shop.ts"
+
+const later = "all have ended"
+const scope: ExpressionScope = {
+  resource: { ...shop, spec: { env: "dev", count: 3 } },
+  steps: { test: { status: "running" } },
+  status: { success: true, failure: false },
+}
+
+/** What steps gave is open, and so is how they ended where `status` says so; all else is settled. */
+function look(source: string, { status = false }: { readonly status?: boolean } = {}): ConditionOutlook {
+  return outlookOf(source, {
+    scope,
+    openUntil: ({ root }) => (root === "steps" ? later : undefined),
+    statusOpenUntil: status ? undefined : later,
+  })
+}
+
+const situations: readonly (readonly [
+  source: string,
+  outcome: ConditionOutlook["outcome"],
+  falseParts?: readonly string[],
+])[] = [
+  [`resource.spec.env == "dev"`, "true"],
+  [`resource.spec.env == "prod"`, "false", [`resource.spec.env == "prod"`]],
+  [`steps.test.status == "succeeded"`, "open"],
+  [`steps.test.status == "succeeded" && resource.spec.env == "dev"`, "open"],
+  [
+    `steps.test.status == "succeeded" && resource.spec.env == "prod"`,
+    "false",
+    [`resource.spec.env == "prod"`],
+  ],
+  [`steps.test.status == "succeeded" || resource.spec.env == "dev"`, "true"],
+  [`steps.test.status == "succeeded" || resource.spec.env == "prod"`, "open"],
+  [`!(steps.test.status == "succeeded")`, "open"],
+  [`!(resource.spec.count == 3) && failure()`, "false", ["!(resource.spec.count == 3)"]],
+  [`resource.spec.count > 5 ? steps.test.success : resource.spec.env == "dev"`, "true"],
+  [`steps.test.success ? true : false`, "open"],
+  [`always() && (resource.spec.count > 5)`, "false", ["resource.spec.count > 5"]],
+  [`failure()`, "open"],
+  [
+    `(resource.spec.count + 1) == (1 + resource.spec.count * 2) && resource.spec.env.startsWith("(")`,
+    "false",
+    [`(resource.spec.count + 1) == (1 + resource.spec.count * 2)`, `resource.spec.env.startsWith("(")`],
+  ],
+  [`\${{ resource.spec.env == "prod" }}`, "false", [`resource.spec.env == "prod"`]],
+  ["resource.spec.missing == 1", "error"],
+  ["resource.spec.missing == 1 && steps.test.success", "open"],
+  ["resource.spec.missing == 1 || steps.test.success || true", "true"],
+  ["resource.spec.count", "error"],
+  ["resource.", "error"],
+]
+
+describe("the outlook of a condition", () => {
+  for (const [source, outcome, falseParts] of situations) {
+    test(`is ${outcome} for ${source}`, () => {
+      expect(look(source)).toMatchObject({ outcome, ...(falseParts === undefined ? {} : { falseParts }) })
+    })
+  }
+
+  test("shows what it read, and leaves open what is not known yet", () => {
+    expect(look(`resource.spec.env == "dev" && steps.test.success && failure()`).values).toEqual([
+      { expression: "resource.spec.env", value: "dev" },
+      { expression: "steps.test.success", until: later },
+      { expression: "failure()", until: later },
+    ])
+    expect(look("failure()", { status: true })).toMatchObject({
+      outcome: "false",
+      values: [{ expression: "failure()", value: false }],
+    })
+  })
+
+  test("says where success() is implied, and why there is no value", () => {
+    expect(look("true").implied).toBe(true)
+    expect(look("success()").implied).toBeUndefined()
+    expect(look("resource.spec.missing == 1").message).toContain("No such key: missing")
+  })
+})
