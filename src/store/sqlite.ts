@@ -3,7 +3,7 @@ import { ConveyorError } from "../errors.ts"
 import { Ballast } from "./ballast.ts"
 import { History } from "./history.ts"
 import { keyRange } from "./key-range.ts"
-import { collectorKey, prefixes } from "./keys.ts"
+import { prefixes } from "./keys.ts"
 import { checkCommit, checkKey, checkText } from "./limits.ts"
 import { inMemory, openDatabase, readRevision, type SqliteFileOptions, sqliteError } from "./sqlite-file.ts"
 import { FileSight } from "./sqlite-identity.ts"
@@ -60,8 +60,8 @@ interface LeaseEnd {
 
 const historyBytesMax = 16 * 1024 * 1024
 const leaseEndRetryMs = 1_000
-/** What may come into being on a full disk: all that takes a run that is there to its end, and who makes room. */
-const goesOn = ["runs/step/", "runs/claim/", prefixes.hosts, collectorKey]
+/** What may come into being on a full disk, with all that is leased: it takes the runs that are there to their end. */
+const goesOn = [prefixes.runSteps, prefixes.concurrency]
 /** SQLite sorts every blob behind every text, so this is an end that no key reaches. */
 const behindAllKeys = new Uint8Array([0])
 const columns = "key, value, create_revision AS createRevision, mod_revision AS modRevision, lease"
@@ -240,8 +240,10 @@ class SqliteStore implements Store {
     return true
   }
 
-  #isNew({ type, key }: Write): boolean {
-    if (type !== "put" || goesOn.some((prefix) => key.startsWith(prefix))) return false
+  #isNew(write: Write): boolean {
+    const { key } = write
+    if (write.type !== "put" || write.lease !== undefined) return false
+    if (goesOn.some((prefix) => key.startsWith(prefix))) return false
     try {
       return this.#statements.revisions.get(key) === null
     } catch {

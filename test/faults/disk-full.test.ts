@@ -15,6 +15,7 @@ beforeAll(async () => {
 afterAll(() => executable[Symbol.asyncDispose]())
 
 const lines = 20_000
+const leaseTtlMs = 2_000
 const pipelines = {
   "pipelines/gate.json": shellPipeline("gate", waitForGate),
   "pipelines/chatty.json": shellPipeline("chatty", `echo first; ${waitForGate}; seq 1 ${lines}; echo last`),
@@ -28,7 +29,7 @@ async function hostOnSmallDisk() {
   await mkdir(data)
   const mounts = scope.use(await smallDisk(data, 40))
   const enter = [...mounts.enter(folder.path), executable.path]
-  const args = ["--data", data, "--grace", "1s"]
+  const args = ["--data", data, "--grace", "1s", "--lease-ttl", `${leaseTtlMs}ms`]
   const start = () => serveWith(enter, { cwd: folder.path, args })
   const host = scope.use(await start())
   const owned = scope.move()
@@ -96,6 +97,23 @@ describe("a disk that is full while the store commits", () => {
     expect(host.logged(/"level":[56]0/)).toEqual([])
   }, 60_000)
 })
+
+test("a host that loses its lease on a full disk gains another one there, and its runs go on", async () => {
+  await using small = await hostOnSmallDisk()
+  const { host, disk } = small
+  const gate = join(small.folder, "gate")
+  const runId = await host.submit("gate", { gate })
+  await until("the ballast is there", () => Bun.file(join(disk, "conveyor.sqlite-ballast")).exists())
+  await fill(disk)
+  await submitUntilRefused(host, [])
+  host.process.kill("SIGSTOP")
+  await Bun.sleep(leaseTtlMs + 500)
+  host.process.kill("SIGCONT")
+  await until("its lease is lost", () => host.logged(/lease is lost/).length > 0)
+  await Bun.write(gate, "")
+  expect(await host.ended(runId)).toMatchObject({ status: "succeeded", steps: [{ attempt: 2 }] })
+  expect((await submitUntilRefused(host, []))["code"]).toBe("STORE_UNAVAILABLE")
+}, 60_000)
 
 test("a host that was killed on a full disk is refused its start by name, and loses nothing once there is room", async () => {
   await using small = await hostOnSmallDisk()
