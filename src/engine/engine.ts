@@ -232,6 +232,7 @@ export class Engine implements AsyncDisposable {
       const missing = await this.#records.complete(run)
       if (!run.complete) continue
       if (run.header === undefined) return this.#drop(run.runId)
+      if (missing === undefined && !run.hasItsPipeline) continue
       const observed = this.#observed(run, run.header, missing)
       const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
       for (const effect of effects) this.#perform(run, effect)

@@ -52,7 +52,8 @@ function isMended(draft: Draft, steps: readonly PipelineStep[], { known }: Held)
 function resume(draft: Draft, steps: readonly PipelineStep[]): void {
   for (const { id } of toDoAgain(draft, steps)) {
     const state = draft.states.get(id)
-    if (state !== undefined && state.status !== "pending") draft.reset(id, state.attempt)
+    if (state === undefined || state.status === "pending") continue
+    draft.reset(id, ("lastAttempt" in state ? state.lastAttempt : undefined) ?? state.attempt)
   }
   const { drivers: _, values: __, ...run } = withoutHold(draft.run)
   const { currentHash } = draft.observed

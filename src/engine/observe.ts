@@ -1,6 +1,6 @@
 import type { Pipeline } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
-import type { Claim, Run, StepState } from "../model/run.ts"
+import { type Claim, isEnded, type Run, type StepState } from "../model/run.ts"
 import { keyOf, revisionOf } from "../store/change.ts"
 import {
   claimKey,
@@ -44,6 +44,12 @@ export class ObservedRun {
   /** Are all records of the run here? False until they are read, and again when news were missed. */
   get complete(): boolean {
     return this.#complete
+  }
+
+  /** Is the pipeline that its header names here? A header that says that the run was mended may have come since. */
+  get hasItsPipeline(): boolean {
+    const { header } = this
+    return header === undefined || isEnded(header.status) || header.pipeline?.hash === this.pipeline?.hash
   }
 
   /** News of the run may have been missed: it has to be read again, also when it is being read at this moment. */

@@ -273,12 +273,13 @@ class Planning {
       this.#draft.behind = true
       return
     }
+    const abandoned = phaseOf(run).type === "abandoned"
     const phase: Phase = { type: "cleanup", verdict: verdict.status }
-    const standings = standingsOf(this.#steps, states, { failFast: false, phase })
+    const standings = abandoned ? this.#where() : standingsOf(this.#steps, states, { failFast: false, phase })
     // A run that was cancelled before it began has nothing to clean up.
-    const cleans = run.status === "running" && phaseOf(run).type !== "abandoned"
-    if (cleans && !standings.allEnded) this.#work(standings)
-    else this.#end(withCleanup(verdict, standings.failedCleanup, states))
+    if (run.status === "pending" || standings.allEnded)
+      this.#end(withCleanup(verdict, standings.failedCleanup, states))
+    else if (!abandoned) this.#work(standings)
   }
 
   #end(verdict: Verdict): void {

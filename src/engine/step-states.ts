@@ -130,10 +130,16 @@ export function afterAttempt(state: Running, { local, outcome, retry, chance, no
   const status = kind === undefined ? "succeeded" : local.aborted === "cancelled" ? "cancelled" : "failed"
   return {
     ...running,
+    ...lastOf(state.attempt, running),
     status,
     finishedAt: stamp(now),
     result: { ...result, success: kind === undefined },
   }
+}
+
+/** The last number that was given to an attempt of the step, where it is another than that of the one that counts. */
+function lastOf(lastAttempt: number, { attempt }: { readonly attempt: number }) {
+  return lastAttempt === attempt ? {} : { lastAttempt }
 }
 
 /** How long to wait after this attempt. */
@@ -172,12 +178,13 @@ function interruptedOf({ status: _, logs: __, probing, ...running }: Running) {
 }
 
 /** Somebody has said how it ended: that is its state. Undefined while nobody has, or when it is to be done again. */
-export function resolved({ waitingFor, resolution }: Waiting, now: Now): StepState | undefined {
+export function resolved({ waitingFor, resolution, attempt }: Waiting, now: Now): StepState | undefined {
   if (waitingFor.type !== "resolution" || resolution === undefined || resolution.outcome === "retry") {
     return undefined
   }
   const { outcome: status, result } = resolution
-  return { ...waitingFor.interrupted, status, finishedAt: stamp(now), result }
+  const { interrupted } = waitingFor
+  return { ...interrupted, ...lastOf(attempt, interrupted), status, finishedAt: stamp(now), result }
 }
 
 /**
@@ -197,6 +204,11 @@ export function cancelledUnattended(state: StepState, now: Now): StepState | und
   const message = `cancelled; ${describeWaiting(state.waitingFor)}`
   const result = { success: false, message }
   return state.waitingFor.type === "resolution"
-    ? { ...state.waitingFor.interrupted, ...ended, result }
+    ? {
+        ...state.waitingFor.interrupted,
+        ...lastOf(state.attempt, state.waitingFor.interrupted),
+        ...ended,
+        result,
+      }
     : { ...ended, attempt: state.attempt, result }
 }

@@ -2,8 +2,14 @@ import type { Pipeline, PipelineStep } from "./pipeline.ts"
 import type { Run } from "./run.ts"
 
 const none: readonly PipelineStep[] = []
-/** The lists that were put together, so that the same records give the same list. */
-const joined = new WeakMap<readonly PipelineStep[], readonly PipelineStep[]>()
+/** The lists that were put together, by what was deferred, so that the same records give the same list. */
+const joined = new WeakMap<readonly PipelineStep[], Joined>()
+
+interface Joined {
+  /** What they were put behind: a run that was mended goes on with others. */
+  readonly steps: readonly PipelineStep[]
+  readonly all: readonly PipelineStep[]
+}
 
 /**
  * The steps of a run: those of its pipeline revision, or its own without a pipeline; then what its drivers deferred, the
@@ -14,10 +20,10 @@ export function stepsOfRun(run: Run, pipeline: Pick<Pipeline, "steps"> | undefin
   const { deferred } = run
   if (deferred === undefined) return steps
   const known = joined.get(deferred)
-  if (known !== undefined) return known
-  const made = [...steps, ...lastFirst(deferred, steps)]
-  joined.set(deferred, made)
-  return made
+  if (known?.steps === steps) return known.all
+  const all = [...steps, ...lastFirst(deferred, steps)]
+  joined.set(deferred, { steps, all })
+  return all
 }
 
 /** Each waits for the one that was deferred after it, and the last for the steps of `finally`, whatever becomes of them. */

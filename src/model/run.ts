@@ -156,6 +156,8 @@ type StepStatusRecord =
       readonly status: "succeeded" | "failed" | "cancelled"
       readonly finishedAt: string
       readonly result: DriverResult
+      /** The last number that was given, where this attempt was cut off and probes of it have numbers of their own. */
+      readonly lastAttempt?: number
       /** The run whose attempt this was: this one began behind it. */
       readonly keptFrom?: string
     })

@@ -26,7 +26,7 @@ export type SkipReason =
   | { readonly type: "failing"; readonly stepId: string }
   /** No step of the way starts any more: the run was cancelled, or its time is over. */
   | { readonly type: "over" }
-  /** An `ensure` step whose own step was never attempted. */
+  /** An `ensure` step whose own step was not attempted in this run. */
   | { readonly type: "unattempted"; readonly stepId: string }
 
 /*
@@ -155,7 +155,7 @@ export function standingsOf(
       : { type: "due", upstream }
   }
 
-  /** What a cleanup step is told: of its own step, or of the way as a whole. Undefined for a step never attempted. */
+  /** What a cleanup step is told: of its own step, or of the way as a whole. Undefined for a step not attempted. */
   function upstreamOfCleanup(role: StepRole): Upstream | undefined {
     if (role.type === "ensure") {
       const state = states.get(role.of)
@@ -240,9 +240,13 @@ function isOver(
   return state.status !== "running" && state.status !== "waiting" && state.status !== "pending"
 }
 
-/** Since it was to be done last: attempts before its run was held and mended do not count. */
+/**
+ * In this run, and since the step was to be done last: neither an attempt of the run that this one does again counts, nor
+ * those before the run was held and mended. What they made was cleaned up then.
+ */
 function wasAttempted(state: StepState | undefined): boolean {
-  return state !== undefined && state.attempt > 0 && state.status !== "pending" && state.status !== "skipped"
+  if (state === undefined || state.attempt === 0 || "keptFrom" in state) return false
+  return state.status !== "pending" && state.status !== "skipped"
 }
 
 /** What a step shows as its status: its record's, or what its standing implies. */
@@ -285,7 +289,7 @@ export function describeSkip(because: SkipReason): string {
     case "over":
       return "the run was over before it could start"
     case "unattempted":
-      return `step "${because.stepId}" was never attempted`
+      return `step "${because.stepId}" was not attempted in this run`
     default:
       return because satisfies never
   }

@@ -324,6 +324,16 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     [],
   ],
   [
+    "a cancelled run waits for another host's attempt of cleanup that nobody wants any more",
+    {
+      run: { ...cancelling, cancel: { cleanup: false } },
+      steps: [step("build", []), step("report", [], { role: { type: "finally" } })],
+      states: { build: done("cancelled"), report: runs("host-b") },
+      claims: { report: claim("host-b") },
+    },
+    [],
+  ],
+  [
     "a cancelled attempt is cancelled, and so is its run",
     {
       run: cancelling,
@@ -746,6 +756,24 @@ describe("plan", () => {
         state: { waitingFor: { type: "timer", until: "2026-01-01T00:00:00.500Z" }, attempt: 2 },
       },
     ])
+  })
+
+  test("counts the attempts of a mended step on from its last probe, so that no number comes twice", () => {
+    const once = [step("build", [], { effects: "once" })]
+    const [settle] = planOf({
+      steps: once,
+      states: { build: { ...unresolved({ outcome: "failed", result: failure }), attempt: 2 } },
+    }).transitions
+    expect(settle).toMatchObject({ type: "settle", state: { attempt: 1, lastAttempt: 2 } })
+    const held = { verdict: failing, since: at, known: ["d"] }
+    const { transitions } = planOf({
+      run: { ...running, held } as Run,
+      steps: once,
+      states: { build: { ...done("failed"), lastAttempt: 2 } as StepState },
+      pipeline: { holdMs: 60_000 },
+      currentHash: "mended",
+    })
+    expect(transitions[0]).toMatchObject({ type: "reset", state: { status: "pending", attempt: 2 } })
   })
 
   test("settles a step and starts its next attempt in two commits", () => {

@@ -9,7 +9,7 @@ import type { Run, StepState } from "../../src/model/run.ts"
  *     their ensure steps; and unless its `if` asks how things went, only where nothing it hangs on has failed or was
  *     cancelled, and not all it needs were skipped. (A host that has not heard yet of a failure elsewhere may start one:
  *     it is cancelled as soon as it has.)
- *   - an ensure step starts when its own step was attempted and has ended
+ *   - an ensure step starts when its own step was attempted in this run, and has ended
  *   - a step of `finally`, and a deferred one, starts in a stopping run, when nothing of the way and nothing it waits for
  *     is left to do
  *   - no more steps run at a time than the pipeline says
@@ -27,7 +27,8 @@ export interface Scene {
 /** What is wrong with a start of this step now, as the end of a sentence; undefined when nothing is. */
 export function faultOfOrder(scene: Scene, step: PipelineStep): string | undefined {
   const { header, states, maxParallel } = scene
-  if (header.status === "running" && header.held !== undefined) return "started in a run that is held"
+  const isHeld = header.status === "running" && header.held !== undefined
+  if (isHeld && !isStopping(header)) return "started in a run that is held"
   const others = [...states].filter(([stepId, { status }]) => status === "running" && stepId !== step.id)
   if (others.length >= maxParallel) return `started beside ${others.length} others, of ${maxParallel} at most`
   switch (step.role?.type) {
@@ -82,7 +83,7 @@ function faultOnTheWay(scene: Scene, step: PipelineStep): string | undefined {
 function faultOfEnsure({ header, states }: Scene, of: string): string | undefined {
   if (header.cancel?.cleanup === false) return "cleans up where nobody wants it"
   const state = states.get(of)
-  return state !== undefined && isOver(state) && state.attempt > 0
+  return isOver(state) && wasAttempted(state)
     ? undefined
     : `started while ${of} was ${state?.status ?? "not there"}`
 }
@@ -97,6 +98,8 @@ function faultOfLast(scene: Scene, step: PipelineStep): string | undefined {
       return `started while ${id} was under way`
     if (role?.type === "ensure" && isToDo(scene, id, role.of)) return `started before ${id} had ended`
   }
+  // Work that was deferred since its first attempt stands before it from then on.
+  if ((states.get(step.id)?.attempt ?? 0) > 0) return undefined
   const early = step.needs.find((need) => !isOver(states.get(need)))
   return early === undefined ? undefined : `started before ${early} had ended`
 }
@@ -152,7 +155,13 @@ const isEnsureOf = (role: PipelineStep["role"], stepId: string) =>
 /** Has this ensure step of that step still to run? */
 function isToDo({ states }: Scene, ensureId: string, of: string): boolean {
   const own = states.get(of)
-  return own !== undefined && own.attempt > 0 && own.status !== "pending" && !isOver(states.get(ensureId))
+  return wasAttempted(own) && !isOver(states.get(ensureId))
+}
+
+/** In this run, and not in the one that it does again; and since it was mended, where it was. */
+function wasAttempted(state: StepState | undefined): boolean {
+  if (state === undefined || state.attempt === 0 || "keptFrom" in state) return false
+  return state.status !== "pending" && state.status !== "skipped"
 }
 
 /** Was it attempted, and is it to be attempted again, or may that be? */

@@ -12,6 +12,24 @@ import { isEnded, type Run, type RunStatus, type Verdict } from "../../src/model
  *     cleanup that fails can turn a success
  */
 
+/**
+ * What is wrong with a run being on the belt beside these others, as the end of a sentence; undefined when nothing is. A
+ * run whose pipeline has a concurrency key starts when it holds it, and no more hold it than the run that came last
+ * allows.
+ */
+export function faultOfAdmission(run: Run, others: Iterable<Run | undefined>): string | undefined {
+  const { concurrency } = run
+  if (run.status !== "running" || concurrency === undefined) return undefined
+  if (concurrency.queuedAt !== undefined) return `started while it waited for "${concurrency.key}"`
+  const holders = [...others].filter(
+    (other) =>
+      other?.status === "running" && other.runId !== run.runId && other.concurrency?.key === concurrency.key,
+  )
+  return holders.length < concurrency.limit
+    ? undefined
+    : `holds "${concurrency.key}" beside ${holders.length} others, of ${concurrency.limit} at most`
+}
+
 const next: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
   pending: ["pending", "running", "succeeded", "failed", "cancelled"],
   running: ["running", "succeeded", "failed", "cancelled"],

@@ -82,7 +82,7 @@ export class Clients {
     }
   }
 
-  /** Runs one again that has ended: on what is there now, or on what was there then. */
+  /** Runs one again that has ended: on what is there now, or on what was there then; all of it, or a part. */
   rerunOne(): void {
     const { ledger, random, seed } = this.#options
     const ended = ledger.witness.runsThat("have ended")
@@ -91,7 +91,12 @@ export class Clients {
     const runId = `run-${seed}-again-${String(++this.#reruns).padStart(4, "0")}`
     if (original) this.#originals.set(runId, rerunOf)
     const first = { guards: [], writes: () => [], isLost: async () => false }
-    const rerun = startRerun(this.#api, { rerunOf, runId, original, part: { type: "whole" }, first })
+    const part = random.pick([
+      { type: "whole" },
+      { type: "failed" },
+      { type: "from", stepId: `s${random.below(3)}` },
+    ] as const)
+    const rerun = startRerun(this.#api, { rerunOf, runId, original, part, first })
     refusable(rerun.then(() => ledger.acknowledge(runId)))
   }
 
@@ -115,8 +120,8 @@ export class Clients {
     const { witness } = this.#options.ledger
     for (const [runId, rerunOf] of this.#originals) {
       const [run, first] = [witness.headerOf(runId), witness.headerOf(rerunOf)]
-      // A rerun that was refused, or lost and not acknowledged, is not there.
-      if (run === undefined) continue
+      // A rerun that was refused, or lost and not acknowledged, is not there; one that was mended is something else.
+      if (run === undefined || run.mended !== undefined) continue
       const isSame =
         run.pipeline?.hash === first?.pipeline?.hash &&
         Object.entries(first?.drivers ?? {}).every(([driver, hash]) => run.drivers?.[driver] === hash)
@@ -141,6 +146,7 @@ export class Clients {
       edit: this.#edit,
       onceChance: weather.onceChance,
       labelChance: weather.labelChance,
+      languageChance: weather.languageChance,
       zones,
     })
   }

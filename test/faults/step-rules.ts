@@ -17,6 +17,7 @@ import { failureOf, faultOfOrder, handles, isStopping, type Scene } from "./orde
  *     goes under its own
  *   - a cut-off attempt of a step with `effects: once` is followed by a probe or a word, never by another attempt, and
  *     a step without it is never asked about
+ *   - a run that does a part of another again begins with results of that one
  *   - the first word on how an attempt ended stands, and the step ends by that word
  */
 
@@ -49,6 +50,13 @@ export function faultOfStep(moment: StepMoment): string | undefined {
   if (after.status === "skipped") return faultOfSkip(moment)
   if (before?.status === "running") return faultOfEnd(moment, before)
   if (before?.status === "waiting") return faultOfWaiting(moment, before)
+  if (
+    before === undefined &&
+    "keptFrom" in after &&
+    header.rerunOf !== undefined &&
+    header.status === "pending"
+  )
+    return undefined
   if (after.attempt !== (before?.attempt ?? 0)) return `came after #${before?.attempt ?? 0}`
   return after.status === "waiting" || couldNotStart(after)
     ? undefined
@@ -60,7 +68,8 @@ function faultOfReset({ before, after, held }: StepMoment): string | undefined {
   if (!held) return "is done again, and its run was not held"
   if (before === undefined || !["failed", "cancelled", "skipped", "succeeded"].includes(before.status))
     return "is done again, and had not ended"
-  return after.attempt === before.attempt ? undefined : `came after #${before.attempt}`
+  const last = ("lastAttempt" in before ? before.lastAttempt : undefined) ?? before.attempt
+  return after.attempt === last ? undefined : `came after #${last}`
 }
 
 function faultOfSkip({ step, before, after }: StepMoment): string | undefined {

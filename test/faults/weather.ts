@@ -47,6 +47,9 @@ export class Weather {
   /** How much of the work must happen once, and how much asks for labels. */
   readonly onceChance: number
   readonly labelChance: number
+  /** How often each feature of the pipeline language is used, and how often a driver defers work. */
+  readonly languageChance: number
+  readonly deferChance: number
 
   constructor(random: Random) {
     this.#random = random
@@ -70,6 +73,8 @@ export class Weather {
     this.resolveChance = random.pick([0.1, 0.5])
     this.onceChance = random.pick([0, 0.3, 0.8])
     this.labelChance = random.pick([0, 0, 0.5])
+    this.languageChance = random.pick([0, 0.2, 0.5])
+    this.deferChance = random.pick([0, 0, 0.2])
   }
 
   /** What goes wrong next. */

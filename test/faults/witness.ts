@@ -5,7 +5,7 @@ import { keyOf, revisionOf } from "../../src/store/change.ts"
 import { parseRunKey, pipelineRevisionKey, prefixes } from "../../src/store/keys.ts"
 import type { Change, Revision, Store } from "../../src/store/store.ts"
 import { hasFailed, type Scene } from "./order-rules.ts"
-import { faultOfHeader, isHeld } from "./run-rules.ts"
+import { faultOfAdmission, faultOfHeader, isHeld } from "./run-rules.ts"
 import { faultOfStep } from "./step-rules.ts"
 
 /*
@@ -141,13 +141,20 @@ export class Witness {
     }
   }
 
-  /** A run has succeeded when no step of it has failed or was cut short, and failed with a failure to show. */
+  /**
+   * A run has succeeded when no step of it has failed or was cut short, unless somebody cut its cleanup short. It has failed with a failure to show, or because
+   * its time was over, or because it could not begin.
+   */
   #expectJust(run: Run, states: ReadonlyMap<string, StepState>): void {
     const steps = this.#stepsOf(this.#accountOf(run.runId))
     const failed = steps.some((step) => hasFailed(step, states.get(step.id)))
-    const cancelled = [...states.values()].some(({ status }) => status === "cancelled")
-    const isJust =
-      run.status === "cancelled" || (run.status === "succeeded" ? !failed && !cancelled : failed || cancelled)
+    const mayBeCutShort = run.cancel?.cleanup === false
+    const cancelled = steps.some(
+      ({ id, role }) => states.get(id)?.status === "cancelled" && (role === undefined || !mayBeCutShort),
+    )
+    const why =
+      failed || cancelled || (run.status === "failed" && /timed out/.test(run.message)) || states.size === 0
+    const isJust = run.status === "cancelled" || (run.status === "succeeded" ? !failed && !cancelled : why)
     const statuses = [...states].map(([stepId, { status }]) => `${stepId} ${status}`)
     this.#expect(isJust, `run ${run.runId} is ${run.status} with ${statuses}`)
   }
@@ -230,6 +237,13 @@ export class Witness {
     const fault = before === undefined ? undefined : faultOfHeader(before, run, { cleanupFailed })
     this.#expect(fault === undefined, `run ${run.runId} ${fault}`)
     account.header = run
+    if (before?.status === "pending") {
+      const intrusion = faultOfAdmission(
+        run,
+        [...this.#runs.values()].map(({ header }) => header),
+      )
+      this.#expect(intrusion === undefined, `run ${run.runId} ${intrusion}`)
+    }
     if (run.pipeline !== undefined && before?.pipeline?.hash !== run.pipeline.hash) {
       const entry = await this.#store.get(pipelineRevisionKey(run.pipeline.hash))
       this.#expect(entry !== undefined, `run ${run.runId} is pinned to a pipeline that is not there`)

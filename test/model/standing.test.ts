@@ -18,6 +18,13 @@ const records = {
   cancelled: ended("cancelled"),
   running: { status: "running", ...attempted },
   retrying: { status: "waiting", waitingFor: { type: "timer", until: at }, since: at, attempt: 1 },
+  kept: {
+    ...attempted,
+    status: "succeeded",
+    finishedAt: at,
+    result: { success: true, message: "" },
+    keptFrom: "earlier",
+  },
   again: { status: "pending", attempt: 1 },
   queued: { status: "waiting", waitingFor: { type: "driver", driver: "x" }, since: at, attempt: 0 },
   false: { status: "skipped", attempt: 0, finishedAt: at, condition: { expression: "false", values: [] } },
@@ -231,7 +238,12 @@ const table: readonly (readonly [string, Situation, Readonly<Record<string, stri
   [
     "an ensure step of a step that never started is skipped",
     { steps: [step("a", { ensure: { driver: "tidy" } })], states: { a: "neverStarted" } },
-    { a: "failed", "a.ensure": 'skipped: step "a" was never attempted' },
+    { a: "failed", "a.ensure": 'skipped: step "a" was not attempted in this run' },
+  ],
+  [
+    "an ensure step of a step that an earlier run attempted is skipped in this one",
+    { steps: [step("a", { ensure: { driver: "tidy" } }), step("b")], states: { a: "kept" } },
+    { a: "succeeded", b: "due", "a.ensure": 'skipped: step "a" was not attempted in this run' },
   ],
   [
     "ensure steps of one step follow each other, whatever becomes of them",

@@ -33,16 +33,17 @@ export class SimulatedDrivers extends ScriptedDrivers {
     onStart?.(attempt)
     const course = courseOf(attempt)
     const { promise, resolve } = Promise.withResolvers<AttemptResult>()
-    for (const input of course.defers ?? []) {
-      // One that cannot be written down is an attempt that is over: its end is on its way.
-      await attempt.defer(attempt.driver.name, input).catch(() => {})
-    }
-    const timer = setTimeout(() => resolve(course.result), course.durationMs)
+    let timer: ReturnType<typeof setTimeout> | undefined
     attempt.signal.addEventListener("abort", () => {
       clearTimeout(timer)
       const { message, graceMs = attempt.graceMs } = attempt.signal.reason as AttemptAbort
       setTimeout(() => resolve({ success: false, message }), Math.min(course.endingMs, graceMs))
     })
+    for (const input of course.defers ?? []) {
+      // One that cannot be written down is an attempt that is over: its end is on its way.
+      await Promise.race([attempt.defer(attempt.driver.name, input).catch(() => {}), promise])
+    }
+    if (!attempt.signal.aborted) timer = setTimeout(() => resolve(course.result), course.durationMs)
     const result = await promise
     onEnd?.(attempt, result)
     return result

@@ -53,6 +53,8 @@ export class SimulatedHost {
         graceMs: simulatedGraceMs,
         attemptsMax: this.#attemptsMax,
         labels: this.labels,
+        // Folders are real, and would keep real time.
+        workspaces: { pathOf: (runId) => runId, prepare: async () => undefined },
       }),
     )
   }
