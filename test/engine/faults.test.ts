@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import pino from "pino"
 import type { Attempt } from "../../src/drivers/driver-host.ts"
 import type { DriverResult } from "../../src/model/driver.ts"
-import { prefixes, runKey } from "../../src/store/keys.ts"
+import { prefixes, runKey, stepsPrefix } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { claimOn, ended, pipelineOf, startEngine, stepIn, submit } from "../rig/belt.ts"
@@ -255,6 +255,29 @@ describe("a host", () => {
     other.succeed()
     for (const runId of runIds) await ended(real, runId)
     expect(said.filter((message) => message.startsWith("runs wait"))).toHaveLength(1)
+  })
+
+  test("says so once while the store takes some of what is written and refuses the rest, as on a full disk", async () => {
+    await using real = await openSqlite(":memory:")
+    const store = new FaultyStore(real)
+    const drivers = new ScriptedDrivers("build")
+    const said: string[] = []
+    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    await using _engine = await startEngine(store, drivers, { log })
+    const refused = await submit(real, { pipeline: build })
+    const held = await drivers.nextAttempt()
+    store.refusedPrefix = stepsPrefix(refused)
+    held.succeed()
+    for (let others = 1; others <= 3; others++) {
+      const before = store.refusals
+      await until("the store refused again", () => store.refusals > before)
+      const taken = await submit(real, { pipeline: build })
+      ;(await drivers.nextAttempt()).succeed()
+      await ended(real, taken)
+    }
+    store.refusedPrefix = undefined
+    await ended(real, refused)
+    expect(said).toEqual(["runs wait for the store, and go on when it is back"])
   })
 
   test("says once that its lease could not be renewed, however often it tries", async () => {
