@@ -52,7 +52,7 @@ async function timeAt(url: string): Promise<number> {
 }
 
 describe.each(jumps)("a clock that jumps an hour %s", (_, seconds) => {
-  test("neither hastens a retry nor holds it up", async () => {
+  test.concurrent("neither hastens a retry nor holds it up", async () => {
     await using rig = await hostWithClock()
     const { host, clock, folder } = rig
     const submittedAt = performance.now()
@@ -67,7 +67,7 @@ describe.each(jumps)("a clock that jumps an hour %s", (_, seconds) => {
     expect(performance.now() - submittedAt).toBeGreaterThan(backoffMs)
   }, 60_000)
 
-  test("ends no attempt and loses no lease, run, log or key", async () => {
+  test.concurrent("ends no attempt and loses no lease, run, log or key", async () => {
     await using rig = await hostWithClock()
     const { host, clock, folder } = rig
     const gate = join(folder, "gate")
