@@ -13,6 +13,12 @@ import { until } from "../rig/until.ts"
 const build = pipelineOf({ steps: [{ driver: "build" }] })
 const buildThenShip = pipelineOf({ steps: [{ driver: "build" }, { driver: "ship" }] })
 
+/** The log of a host, and what it has said there that is worth a warning. */
+function heard() {
+  const said: string[] = []
+  return { said, log: pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) }) }
+}
+
 describe("a run ends", () => {
   test("when the watch is behind its own verdict", async () => {
     await using real = await openSqlite(":memory:")
@@ -221,8 +227,7 @@ describe("a host", () => {
     await using real = await openSqlite(":memory:")
     const store = new FaultyStore(real)
     const drivers = new ScriptedDrivers("build")
-    const said: string[] = []
-    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    const { said, log } = heard()
     await using _engine = await startEngine(store, drivers, { log })
     const runIds = await Promise.all([1, 2, 3].map(() => submit(real, { pipeline: build })))
     const attempts = [await drivers.nextAttempt(), await drivers.nextAttempt(), await drivers.nextAttempt()]
@@ -238,8 +243,7 @@ describe("a host", () => {
     await using real = await openSqlite(":memory:")
     const store = new FaultyStore(real)
     const drivers = new ScriptedDrivers("build")
-    const said: string[] = []
-    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    const { said, log } = heard()
     await using _engine = await startEngine(store, drivers, { log })
     const runIds = await Promise.all([1, 2].map(() => submit(real, { pipeline: build })))
     const [held, other] = [await drivers.nextAttempt(), await drivers.nextAttempt()]
@@ -261,8 +265,7 @@ describe("a host", () => {
     await using real = await openSqlite(":memory:")
     const store = new FaultyStore(real)
     const drivers = new ScriptedDrivers("build")
-    const said: string[] = []
-    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    const { said, log } = heard()
     await using _engine = await startEngine(store, drivers, { log })
     const refused = await submit(real, { pipeline: build })
     const held = await drivers.nextAttempt()
@@ -283,8 +286,7 @@ describe("a host", () => {
   test("says once that its lease could not be renewed, however often it tries", async () => {
     await using real = await openSqlite(":memory:")
     const store = new FaultyStore(real)
-    const said: string[] = []
-    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    const { said, log } = heard()
     await using _engine = await startEngine(store, new ScriptedDrivers(), { log, leaseTtlMs: 1_500 })
     store.refusedRenewals = 3
     await until("its lease is kept alive again", () => store.renewals > 0)

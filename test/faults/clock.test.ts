@@ -86,7 +86,7 @@ describe.each(jumps)("a clock that jumps an hour %s", (_, seconds) => {
 
     clock.set({ seconds })
     await until("the host sees it", async () => Math.abs((await timeAt(host.url)) - Date.now()) > 1_000_000)
-    // What is waited for here is that nothing happens, for longer than a lease that is not renewed lives.
+    // What is waited for here is that nothing happens, for longer than a lease lives that is not renewed.
     await Bun.sleep(1_200)
     expect(await pay()).toEqual(paid)
     const after = await host.ended(await host.submit("greet"))
