@@ -4,6 +4,7 @@
  */
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
+import { mayMount } from "./rig/own-mounts.ts"
 import { findFaketime } from "./rig/settable-clock.ts"
 
 const root = join(import.meta.dir, "..")
@@ -62,4 +63,5 @@ await installPackage("faketime", {
   missing: "There is no libfaketime, which sets the clock of a single process",
   isThere: () => findFaketime() !== undefined,
 })
+if (!mayMount) say("This machine lets nobody mount a disk: the tests of full and read-only disks are skipped")
 process.exit(await run([process.execPath, "test", "--timeout", String(testMsMax), ...process.argv.slice(2)]))

@@ -31,7 +31,8 @@ export interface TransitionCommit {
  *   start     the header and the step are unchanged,   → step, claim under this host's lease
  *             nobody holds the step
  *   settle    the claim, or its absence, is unchanged, → step, no claim
- *             so is the step
+ *             so is the step; where nobody holds it,
+ *             the header, too
  *   wait,     the header and the step are unchanged,   → step
  *   skip,     nobody holds the step
  *   reset
@@ -95,7 +96,12 @@ function partOf(
     case "settle": {
       const { stepId, state } = transition
       return {
-        guards: [run.stateGuard(stepId), run.claimGuard(stepId)],
+        guards: [
+          // Who holds an attempt ends it, whatever has become of its run. Nobody else may once the run has ended.
+          ...(run.claims.has(stepId) ? [] : [run.headerGuard()]),
+          run.stateGuard(stepId),
+          run.claimGuard(stepId),
+        ],
         writes: [
           { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },
           { type: "delete", key: claimKey(runId, stepId) },

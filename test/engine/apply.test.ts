@@ -18,6 +18,16 @@ describe("a transition that was planned before the run ended", () => {
       state: { status: "waiting", waitingFor: { type: "driver", driver: "build" }, since: at, attempt: 0 },
     },
     {
+      type: "settle",
+      stepId: "build",
+      state: {
+        status: "failed",
+        attempt: 0,
+        finishedAt: at,
+        result: { success: false, message: "no value" },
+      },
+    },
+    {
       type: "start",
       stepId: "build",
       state: { status: "running", attempt: 1, driverHash: "d", hostId: "h", startedAt: at },

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import { buildExecutable, runToEnd } from "../rig/executable.ts"
 import { folderOf, serveWith, shellPipeline, waitForGate } from "../rig/host-process.ts"
-import { boundFolder } from "../rig/own-mounts.ts"
+import { boundFolder, mayMount } from "../rig/own-mounts.ts"
 import { until } from "../rig/until.ts"
 
 /* The executable with a data folder that cannot be written, or whose store is not what the host has left there. */
@@ -38,7 +38,7 @@ async function houseOf() {
   }
 }
 
-describe("a data folder that is read-only", () => {
+describe.if(mayMount)("a data folder that is read-only", () => {
   test("is refused at the start, by name", async () => {
     await using house = await houseOf()
     await using mounts = await boundFolder(house.data)

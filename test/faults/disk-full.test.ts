@@ -3,7 +3,7 @@ import { mkdir, rm, statfs } from "node:fs/promises"
 import { join } from "node:path"
 import { buildExecutable, runToEnd } from "../rig/executable.ts"
 import { folderOf, type HostProcess, serveWith, shellPipeline, waitForGate } from "../rig/host-process.ts"
-import { smallDisk } from "../rig/own-mounts.ts"
+import { mayMount, smallDisk } from "../rig/own-mounts.ts"
 import { until } from "../rig/until.ts"
 
 /* The executable with its data folder on a disk of 40 MiB, which the test fills to the last byte. */
@@ -73,7 +73,7 @@ async function submitUntilRefused(host: HostProcess, acknowledged: string[]) {
   })
 }
 
-describe("a disk that is full while the store commits", () => {
+describe.if(mayMount)("a disk that is full while the store commits", () => {
   test("refuses what is new by name, ends what runs, and takes on again when there is room", async () => {
     await using small = await hostOnSmallDisk()
     const { host, disk, gate } = small
@@ -102,47 +102,55 @@ describe("a disk that is full while the store commits", () => {
   }, 60_000)
 })
 
-test("a host that loses its lease on a full disk gains another one there, and its runs go on", async () => {
-  await using small = await hostOnSmallDisk(["--lease-ttl", "2s"])
-  const { host, disk, gate } = small
-  const runId = await host.submit("gate", { gate })
-  await fillReady(disk)
-  await submitUntilRefused(host, [])
-  host.process.kill("SIGSTOP")
-  // What is to be over is the lease, which lives as long as the host stands still: the time is the fault here.
-  await Bun.sleep(2_500)
-  host.process.kill("SIGCONT")
-  await until("its lease is lost", () => host.logged(/lease is lost/).length > 0)
-  await Bun.write(gate, "")
-  expect(await host.ended(runId)).toMatchObject({ status: "succeeded", steps: [{ attempt: 2 }] })
-  expect((await submitUntilRefused(host, []))["code"]).toBe("STORE_UNAVAILABLE")
-}, 60_000)
+test.if(mayMount)(
+  "a host that loses its lease on a full disk gains another one there, and its runs go on",
+  async () => {
+    await using small = await hostOnSmallDisk(["--lease-ttl", "2s"])
+    const { host, disk, gate } = small
+    const runId = await host.submit("gate", { gate })
+    await fillReady(disk)
+    await submitUntilRefused(host, [])
+    host.process.kill("SIGSTOP")
+    // What is to be over is the lease, which lives as long as the host stands still: the time is the fault here.
+    await Bun.sleep(2_500)
+    host.process.kill("SIGCONT")
+    await until("its lease is lost", () => host.logged(/lease is lost/).length > 0)
+    await Bun.write(gate, "")
+    expect(await host.ended(runId)).toMatchObject({ status: "succeeded", steps: [{ attempt: 2 }] })
+    expect((await submitUntilRefused(host, []))["code"]).toBe("STORE_UNAVAILABLE")
+  },
+  60_000,
+)
 
-test("a host that was killed on a full disk is refused its start by name, and loses nothing once there is room", async () => {
-  await using small = await hostOnSmallDisk()
-  const { host, disk, gate } = small
-  const runId = await host.submit("gate", { gate })
-  await fillReady(disk)
-  const acknowledged: string[] = []
-  await submitUntilRefused(host, acknowledged)
-  host.process.kill("SIGKILL")
-  await host.process.exited
-  await fill(disk)
+test.if(mayMount)(
+  "a host that was killed on a full disk is refused its start by name, and loses nothing once there is room",
+  async () => {
+    await using small = await hostOnSmallDisk()
+    const { host, disk, gate } = small
+    const runId = await host.submit("gate", { gate })
+    await fillReady(disk)
+    const acknowledged: string[] = []
+    await submitUntilRefused(host, acknowledged)
+    host.process.kill("SIGKILL")
+    await host.process.exited
+    await fill(disk)
 
-  const refused = await runToEnd(small.command, { cwd: small.folder })
-  expect(refused).toMatchObject({
-    exit: 3,
-    stderr: `conveyor: ${join(small.data, "conveyor.sqlite")}: database or disk is full\n`,
-  })
-  await empty(disk)
-  await using again = await small.start()
-  await Bun.write(gate, "")
-  for (const id of [runId, ...acknowledged]) expect((await again.ended(id)).status).toBe("succeeded")
-  const next = await until("a run is taken on", () => again.submit("gate", { gate }).catch(() => undefined))
-  expect((await again.ended(next)).status).toBe("succeeded")
-}, 60_000)
+    const refused = await runToEnd(small.command, { cwd: small.folder })
+    expect(refused).toMatchObject({
+      exit: 3,
+      stderr: `conveyor: ${join(small.data, "conveyor.sqlite")}: database or disk is full\n`,
+    })
+    await empty(disk)
+    await using again = await small.start()
+    await Bun.write(gate, "")
+    for (const id of [runId, ...acknowledged]) expect((await again.ended(id)).status).toBe("succeeded")
+    const next = await until("a run is taken on", () => again.submit("gate", { gate }).catch(() => undefined))
+    expect((await again.ended(next)).status).toBe("succeeded")
+  },
+  60_000,
+)
 
-describe("a disk that is full while a step logs", () => {
+describe.if(mayMount)("a disk that is full while a step logs", () => {
   test("fails the attempt by name, keeps the lines acknowledged before, and logs again when there is room", async () => {
     await using small = await hostOnSmallDisk()
     const { host, disk, gate } = small

@@ -2,8 +2,8 @@ import { expect, test } from "bun:test"
 import { join } from "node:path"
 
 /*
- * The rows of docs/faults.md and the tests they name, in their last cell: `file`: "title". A title may be in quotes,
- * emphasised, or the rest of the sentence, and "…" stands for what differs from case to case.
+ * The rows of docs/faults.md and the tests they name in their last cell: `file`: "title", with "…" for what differs from
+ * case to case.
  */
 
 const root = join(import.meta.dir, "../..")
@@ -24,14 +24,8 @@ async function claimsOfRows(): Promise<readonly { readonly fault: string; readon
 }
 
 function claimsOf(cell: string): Claim[] {
-  return [...cell.matchAll(/`(test\/[^`]+\.ts)`: ((?:(?!`test\/).)*)/g)].flatMap(
-    ([, file = "", said = ""]) => {
-      const marked = [...said.matchAll(/"([^"]+)"|\*([^*]+)\*/g)].map(
-        ([, quoted, stressed]) => quoted ?? stressed,
-      )
-      const titles = marked.length > 0 ? marked : [said.replace(/(;| \([^)]*\))*\s*$/, "")]
-      return titles.map((title = "") => ({ file, title }))
-    },
+  return [...cell.matchAll(/`(test\/[^`]+\.ts)`: ((?:(?!`test\/).)*)/g)].flatMap(([, file = "", said = ""]) =>
+    [...said.matchAll(/"([^"]+)"/g)].map(([, title = ""]) => ({ file, title })),
   )
 }
 

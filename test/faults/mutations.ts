@@ -11,9 +11,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: "an attempt's end is not fenced by its claim",
     file: "src/engine/apply.ts",
-    text: 'guards: [run.stateGuard(stepId), run.claimGuard(stepId)],\n        writes: [\n          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },\n          { type: "delete"',
-    becomes:
-      'guards: [],\n        writes: [\n          { type: "put", key: stepKey(runId, stepId), value: JSON.stringify(state) },\n          { type: "delete"',
+    text: "run.stateGuard(stepId),\n          run.claimGuard(stepId),\n        ],",
+    becomes: "],",
+  },
+  {
+    name: "a step that nobody holds may be settled when its run has ended",
+    file: "src/engine/apply.ts",
+    text: "...(run.claims.has(stepId) ? [] : [run.headerGuard()]),",
+    becomes: "",
   },
   {
     name: "a start is not guarded by the header",

@@ -74,7 +74,8 @@ function faultOnTheWay(scene: Scene, step: PipelineStep): string | undefined {
     if (cleanup !== undefined) return `started before ${cleanup.id} had ended`
   }
   if (handles(step)) return undefined
-  const broken = fates.breakBefore(step)
+  // A mended pipeline may put what is to be done again before what has been done: that stands, and is good enough.
+  const broken = fates.breakBefore(step, { far: scene.header.mended === undefined })
   if (broken !== undefined) return `started though it hangs on ${broken}`
   const inVain = step.needs.length > 0 && step.needs.every((need) => fates.of(need) === "skipped")
   return step.if === undefined && inVain ? "started though all it needs were skipped" : undefined
@@ -134,15 +135,15 @@ class Fates {
     return step.if === undefined && inVain ? "skipped" : undefined
   }
 
-  /** What keeps the step from starting, near or far. */
-  breakBefore(step: PipelineStep): string | undefined {
+  /** What keeps the step from starting, near or also far. */
+  breakBefore(step: PipelineStep, { far } = { far: true }): string | undefined {
     const { steps, states } = this.#scene
     for (const need of step.needs) {
       const before = steps.find(({ id }) => id === need)
       if (before === undefined || step.optional?.includes(need)) continue
       const state = states.get(need)
       if (hasFailed(before, state) || state?.status === "cancelled") return need
-      const further = this.breakBefore(before)
+      const further = far ? this.breakBefore(before) : undefined
       if (further !== undefined) return further
     }
     return undefined

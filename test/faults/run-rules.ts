@@ -13,22 +13,32 @@ import { isEnded, type Run, type RunStatus, type Verdict } from "../../src/model
  */
 
 /**
- * What is wrong with a run being on the belt beside these others, as the end of a sentence; undefined when nothing is. A
- * run whose pipeline has a concurrency key starts when it holds it, and no more hold it than the run that came last
- * allows.
+ * What is wrong with a run coming to hold its concurrency key, or starting without it, beside these others, as the end of
+ * a sentence; undefined when nothing is. No more hold a key than the one that comes to hold it last allows.
  */
-export function faultOfAdmission(run: Run, others: Iterable<Run | undefined>): string | undefined {
-  const { concurrency } = run
-  if (run.status !== "running" || concurrency === undefined) return undefined
-  if (concurrency.queuedAt !== undefined) return `started while it waited for "${concurrency.key}"`
+export function faultOfAdmission(
+  before: Run | undefined,
+  after: Run,
+  others: Iterable<Run | undefined>,
+): string | undefined {
+  const { concurrency } = after
+  if (concurrency === undefined) return undefined
+  if (after.status === "running" && !holds(after)) return `started while it waited for "${concurrency.key}"`
+  if (!holds(after) || (before !== undefined && holds(before))) return undefined
   const holders = [...others].filter(
     (other) =>
-      other?.status === "running" && other.runId !== run.runId && other.concurrency?.key === concurrency.key,
+      other !== undefined &&
+      other.runId !== after.runId &&
+      holds(other) &&
+      other.concurrency?.key === concurrency.key,
   )
   return holders.length < concurrency.limit
     ? undefined
     : `holds "${concurrency.key}" beside ${holders.length} others, of ${concurrency.limit} at most`
 }
+
+const holds = ({ status, concurrency }: Run) =>
+  !isEnded(status) && concurrency !== undefined && concurrency.queuedAt === undefined
 
 const next: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
   pending: ["pending", "running", "succeeded", "failed", "cancelled"],

@@ -153,7 +153,10 @@ export class Witness {
       ({ id, role }) => states.get(id)?.status === "cancelled" && (role === undefined || !mayBeCutShort),
     )
     const why =
-      failed || cancelled || (run.status === "failed" && /timed out/.test(run.message)) || states.size === 0
+      failed ||
+      cancelled ||
+      (run.status === "failed" && /timed out/.test(run.message)) ||
+      !("startedAt" in run)
     const isJust = run.status === "cancelled" || (run.status === "succeeded" ? !failed && !cancelled : why)
     const statuses = [...states].map(([stepId, { status }]) => `${stepId} ${status}`)
     this.#expect(isJust, `run ${run.runId} is ${run.status} with ${statuses}`)
@@ -237,13 +240,9 @@ export class Witness {
     const fault = before === undefined ? undefined : faultOfHeader(before, run, { cleanupFailed })
     this.#expect(fault === undefined, `run ${run.runId} ${fault}`)
     account.header = run
-    if (before?.status === "pending") {
-      const intrusion = faultOfAdmission(
-        run,
-        [...this.#runs.values()].map(({ header }) => header),
-      )
-      this.#expect(intrusion === undefined, `run ${run.runId} ${intrusion}`)
-    }
+    const others = [...this.#runs.values()].map(({ header }) => header)
+    const intrusion = faultOfAdmission(before, run, others)
+    this.#expect(intrusion === undefined, `run ${run.runId} ${intrusion}`)
     if (run.pipeline !== undefined && before?.pipeline?.hash !== run.pipeline.hash) {
       const entry = await this.#store.get(pipelineRevisionKey(run.pipeline.hash))
       this.#expect(entry !== undefined, `run ${run.runId} is pinned to a pipeline that is not there`)

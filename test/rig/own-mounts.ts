@@ -4,8 +4,17 @@ import { start } from "./executable.ts"
 /*
  * Disks of a test's own: a mount namespace in which a folder is a small disk, or can only be read. Nobody else sees it,
  * and it is gone with its scope. The test itself reaches it through /proc/<pid>/root. Needs Linux, and root or user
- * namespaces; without them the test fails and says so.
+ * namespaces.
  */
+
+/** In front of a command that is to have mounts of its own. */
+const own = process.getuid?.() === 0 ? ["unshare", "--mount"] : ["unshare", "--map-root-user", "--mount"]
+
+/** Does this machine let us mount anything? Many containers do not. Then tests of it are skipped, and the run says so. */
+export const mayMount =
+  Bun.which("unshare") !== null &&
+  Bun.spawnSync([...own, "sh", "-c", "mount -t tmpfs none /mnt"], { stdout: "ignore", stderr: "ignore" })
+    .exitCode === 0
 
 export interface OwnMounts extends AsyncDisposable {
   /** A command in front of another one, which then runs among these mounts. */
@@ -27,7 +36,6 @@ export function boundFolder(folder: string): Promise<OwnMounts> {
 }
 
 async function mounted(folder: string, mount: string): Promise<OwnMounts> {
-  const own = process.getuid?.() === 0 ? ["unshare", "--mount"] : ["unshare", "--map-root-user", "--mount"]
   const command = [...own, "sh", "-ec", `${mount}; echo mounted; exec sleep infinity`, folder]
   const holder = start(command, { cwd: folder })
   try {
