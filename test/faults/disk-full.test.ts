@@ -74,7 +74,7 @@ async function submitUntilRefused(host: HostProcess, acknowledged: string[]) {
 }
 
 describe.if(mayMount)("a disk that is full while the store commits", () => {
-  test("refuses what is new by name, ends what runs, and takes on again when there is room", async () => {
+  test.concurrent("refuses what is new by name, ends what runs, and takes on again when there is room", async () => {
     await using small = await hostOnSmallDisk()
     const { host, disk, gate } = small
     const waiting = await Promise.all(Array.from({ length: 20 }, () => host.submit("gate", { gate })))
@@ -102,7 +102,7 @@ describe.if(mayMount)("a disk that is full while the store commits", () => {
   }, 60_000)
 })
 
-test.if(mayMount)(
+test.concurrent.if(mayMount)(
   "a host that loses its lease on a full disk gains another one there, and its runs go on",
   async () => {
     await using small = await hostOnSmallDisk(["--lease-ttl", "2s"])
@@ -122,7 +122,7 @@ test.if(mayMount)(
   60_000,
 )
 
-test.if(mayMount)(
+test.concurrent.if(mayMount)(
   "a host that was killed on a full disk is refused its start by name, and loses nothing once there is room",
   async () => {
     await using small = await hostOnSmallDisk()
@@ -151,7 +151,7 @@ test.if(mayMount)(
 )
 
 describe.if(mayMount)("a disk that is full while a step logs", () => {
-  test("fails the attempt by name, keeps the lines acknowledged before, and logs again when there is room", async () => {
+  test.concurrent("fails the attempt by name, keeps the lines acknowledged before, and logs again when there is room", async () => {
     await using small = await hostOnSmallDisk()
     const { host, disk, gate } = small
     const runId = await host.submit("chatty", { gate })
