@@ -128,6 +128,15 @@ const runFields = {
   pipeline: optional(v.object({ name: v.string(), hash: v.string() })),
   drivers: optional(v.record(v.string(), v.string())),
   rerunOf: optional(v.string()),
+  concurrency: optional(
+    v.object({
+      key: v.string(),
+      limit: v.number(),
+      policy: v.picklist(concurrencyPolicies),
+      queuedAt: optional(time),
+    }),
+  ),
+  heldSince: optional(time),
   createdAt: time,
   startedAt: optional(time),
   finishedAt: optional(time),

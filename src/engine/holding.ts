@@ -1,5 +1,5 @@
 import type { PipelineStep } from "../model/pipeline.ts"
-import type { Held, Run, Verdict } from "../model/run.ts"
+import type { Held, Run, StepState, Verdict } from "../model/run.ts"
 import type { Draft } from "./draft.ts"
 import { stamp } from "./step-states.ts"
 
@@ -15,13 +15,22 @@ export function hold(draft: Draft, steps: readonly PipelineStep[], verdict: Verd
   return true
 }
 
-/** A held run goes on when something was mended, and fails when its time is over. */
+/**
+ * A held run goes on when something was mended, and fails when its time is over. Call it once all is known that started
+ * before the hold was written: another host, on older news, may have started a step, and then it was too early to hold.
+ */
 export function watchHeld(draft: Draft, steps: readonly PipelineStep[], held: Held): void {
-  if (draft.isOver(held.since, draft.observed.pipeline?.holdMs ?? 0)) {
+  if (steps.some(({ id }) => isUnderWay(draft.states.get(id)))) {
+    draft.run = withoutHold(draft.run) as Run
+  } else if (draft.isOver(held.since, draft.observed.pipeline?.holdMs ?? 0)) {
     draft.run = { ...withoutHold(draft.run), stopping: held.verdict } as Run
   } else if (isMended(draft, steps, held)) {
     resume(draft, steps)
   }
+}
+
+function isUnderWay(state: StepState | undefined): boolean {
+  return state?.status === "running" || (state?.status === "waiting" && state.attempt > 0)
 }
 
 /** The steps that a mended run does again, with their ensure steps. */
@@ -46,8 +55,8 @@ function isMended(draft: Draft, steps: readonly PipelineStep[], { known }: Held)
 }
 
 /**
- * The run goes on at what failed, on the pipeline and drivers of now. It stays held until all of that is written, and
- * attempts are counted on, so that no token comes twice.
+ * The run goes on at what failed, on the pipeline and drivers of now, and with all of its time. It stays held until all
+ * of that is written, and attempts are counted on, so that no token comes twice.
  */
 function resume(draft: Draft, steps: readonly PipelineStep[]): void {
   for (const { id } of toDoAgain(draft, steps)) {
@@ -61,6 +70,7 @@ function resume(draft: Draft, steps: readonly PipelineStep[]): void {
   draft.run = {
     ...run,
     mended: (run.mended ?? 0) + 1,
+    mendedAt: stamp(draft.now),
     ...(currentHash === undefined || pipeline === undefined
       ? {}
       : { pipeline: { name: pipeline.name, hash: currentHash } }),

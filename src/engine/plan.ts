@@ -97,7 +97,7 @@ class Planning {
   moveOn(): void {
     const { missing } = this.#observed
     if (missing !== undefined) this.#end({ status: "failed", message: missing })
-    else if (this.#prepare()) this.#goOn()
+    else if (decided(this.#draft.run) !== undefined || this.#prepare()) this.#goOn()
   }
 
   #goOn(): void {
@@ -105,7 +105,8 @@ class Planning {
     const verdict = decided(this.#draft.run)
     const { run } = this.#draft
     if (verdict === undefined && run.status === "running" && run.held !== undefined) {
-      watchHeld(this.#draft, this.#steps, run.held)
+      if (this.#observed.caughtUp) watchHeld(this.#draft, this.#steps, run.held)
+      else this.#draft.behind = true
       return
     }
     if (verdict === undefined) {
@@ -135,8 +136,11 @@ class Planning {
       this.#draft.run = { ...run, values: runValues(pipeline, contentOf(this.#draft)) }
       return true
     } catch (error) {
-      this.#end({ status: "failed", message: messageOf(error) })
-      return false
+      const verdict: Verdict = { status: "failed", message: messageOf(error) }
+      // One that was mended may have something to clean up.
+      if (run.status === "running") this.#draft.run = { ...run, stopping: verdict }
+      else this.#end(verdict)
+      return run.status === "running"
     }
   }
 
@@ -145,7 +149,7 @@ class Planning {
     const { run } = this.#draft
     if (run.status !== "running" || run.held !== undefined || decided(run) !== undefined) return
     const timeoutMs = run.values?.timeoutMs ?? this.#observed.pipeline?.timeoutMs
-    if (timeoutMs === undefined || !this.#draft.isOver(run.startedAt, timeoutMs)) return
+    if (timeoutMs === undefined || !this.#draft.isOver(run.mendedAt ?? run.startedAt, timeoutMs)) return
     const message = `the run timed out after ${formatDuration(timeoutMs)}`
     this.#draft.run = { ...run, stopping: { status: "failed", message } }
     // Where the steps stood before that is no longer so.

@@ -1,3 +1,4 @@
+import type { RunConcurrency } from "./concurrency.ts"
 import type { DriverResult } from "./driver.ts"
 import type { ResourceEvent } from "./event.ts"
 import type { Pipeline, PipelineStep, StepRole } from "./pipeline.ts"
@@ -26,6 +27,10 @@ export interface RunView {
   readonly drivers?: { readonly [driver: string]: string }
   /** The run this one does again. It may be gone by now. */
   readonly rerunOf?: string
+  /** The concurrency key it holds or held, or with `queuedAt`, waits for. */
+  readonly concurrency?: RunConcurrency
+  /** Since when it waits, about to fail, for its pipeline or a driver to be mended. */
+  readonly heldSince?: string
   readonly createdAt: string
   readonly startedAt?: string
   readonly finishedAt?: string
@@ -80,6 +85,8 @@ export function viewRun(
       pipeline: run.pipeline,
       drivers: run.drivers,
       rerunOf: run.rerunOf,
+      concurrency: run.concurrency,
+      heldSince: run.status === "running" ? run.held?.since : undefined,
       createdAt: run.createdAt,
       cancelRequestedAt: run.cancelRequestedAt,
     }),

@@ -47,6 +47,8 @@ interface RunIdentity {
   readonly values?: RunValues
   /** How often it was held and went on, with its pipeline or a driver mended. */
   readonly mended?: number
+  /** When it went on last, mended: from then on it has its `timeout` anew. */
+  readonly mendedAt?: string
   /** The concurrency key it holds, or waits for; absent before it asked, and where its pipeline has none. */
   readonly concurrency?: RunConcurrency
   /** The run with the same concurrency key that it was cancelled for. */

@@ -198,6 +198,75 @@ test("http keeps the beginning of an answer that has no end", async () => {
   await server.stop(true)
 })
 
+/** Keeps what is put to a path, and answers it from there. */
+function shelf() {
+  const kept = new Map<string, Uint8Array>()
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request) {
+      const { pathname } = new URL(request.url)
+      if (request.method === "PUT") kept.set(pathname, await request.bytes())
+      const found = kept.get(pathname)
+      return found === undefined
+        ? new Response("Not here", { status: 404 })
+        : new Response(Buffer.from(found))
+    },
+  })
+  return { kept, url: server.url.href, [Symbol.asyncDispose]: () => server.stop(true) }
+}
+
+test("http sends a file as it is, and writes an answer to one", async () => {
+  await using folder = await tempFolder()
+  await using server = shelf()
+  const bytes = crypto.getRandomValues(new Uint8Array(300_000))
+  await Bun.write(join(folder.path, "sent"), bytes)
+  const url = `${server.url}thing.bin`
+  const sent = await drivers.run("http", { url, method: "PUT", file: join(folder.path, "sent") })
+  expect(sent).toMatchObject({ success: true })
+  expect(server.kept.get("/thing.bin")).toEqual(bytes)
+
+  const { success, data, attempt } = await drivers.run("http", { url, to: "in/thing.bin" })
+  const path = join(attempt.workspace, "in/thing.bin")
+  expect({ success, data }).toMatchObject({
+    success: true,
+    data: { status: 200, body: "", path, sizeBytes: bytes.length },
+  })
+  expect(await Bun.file(path).bytes()).toEqual(bytes)
+  expect([...new Bun.Glob("**").scanSync(attempt.workspace)]).toEqual(["in/thing.bin"])
+})
+
+test("http writes no answer that was not expected, and sends no file that is not there", async () => {
+  await using server = shelf()
+  const url = `${server.url}nothing`
+  const { success, data, attempt } = await drivers.run("http", { url, to: "answer" })
+  expect({ success, data }).toMatchObject({ success: false, data: { status: 404, body: "Not here" } })
+  expect(await Bun.file(join(attempt.workspace, "answer")).exists()).toBe(false)
+
+  const missing = await drivers.run("http", { url, method: "PUT", file: "missing" })
+  expect(missing).toMatchObject({
+    success: false,
+    message: `There is no file ${join(missing.attempt.workspace, "missing")}`,
+  })
+  expect(server.kept.size).toBe(0)
+})
+
+test("http leaves no file of an answer that broke off", async () => {
+  using server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket) {
+        socket.end("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nthe beginning")
+      },
+    },
+  })
+  const url = `http://127.0.0.1:${server.port}/`
+  const { success, attempt } = await drivers.run("http", { url, to: "answer" })
+  expect(success).toBe(false)
+  expect([...new Bun.Glob("**").scanSync(attempt.workspace)]).toEqual([])
+})
+
 test("http ends when its attempt does", async () => {
   const asked = Promise.withResolvers<void>()
   await using server = Bun.serve({

@@ -74,6 +74,9 @@ const unresolved = (resolution?: Resolution): StepState => ({
   ...(resolution === undefined ? {} : { resolution }),
 })
 
+/** Of a pipeline: an expression that has no value. */
+const asksForNothing = { metadata: { image: `\${{ resource.spec.nope }}` } }
+
 interface Situation {
   readonly run?: Run
   readonly steps?: readonly PipelineStep[]
@@ -86,6 +89,17 @@ interface Situation {
   readonly host?: Partial<HostView>
   readonly pipeline?: Partial<Pipeline>
   readonly currentHash?: string
+}
+
+/** Held since `left` failed, and mended by now. */
+function heldBeside(states: Record<string, StepState>): Situation {
+  return {
+    run: { ...running, held: { verdict: failing, since: at, known: ["d"] } } as Run,
+    steps: fork,
+    states: { left: done("failed"), ...states },
+    pipeline: { holdMs: 60_000 },
+    currentHash: "mended",
+  }
 }
 
 function planOf(situation: Situation): Plan {
@@ -332,6 +346,44 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
       claims: { report: claim("host-b") },
     },
     [],
+  ],
+  [
+    "a run whose pipeline asks for what is not there fails at once",
+    { run: pending, pipeline: asksForNothing },
+    [
+      'run failed: The expression "resource.spec.nope" has no value: No such key: nope, in /image of the pipeline\'s metadata',
+    ],
+  ],
+  [
+    "a mended run whose pipeline asks for what is not there cleans up before it fails",
+    {
+      states: { build: done() },
+      pipeline: asksForNothing,
+    },
+    ["stopping as failed"],
+  ],
+  [
+    "a cancelled run is cancelled, though its pipeline asks for what is not there",
+    {
+      run: { ...pending, cancelRequestedAt: at },
+      pipeline: asksForNothing,
+    },
+    ["run cancelled: cancelled on request"],
+  ],
+  [
+    "a run is not held any more when another host has started a step before it was",
+    { ...heldBeside({ right: runs("host-b") }), claims: { right: claim("host-b") } },
+    ["run running"],
+  ],
+  [
+    "a held run is looked at when all is known that started before",
+    { ...heldBeside({ right: done() }), caughtUp: false },
+    ["behind"],
+  ],
+  [
+    "a held run goes on when its pipeline is mended",
+    heldBeside({ right: done() }),
+    ["reset left", "run running"],
   ],
   [
     "a cancelled attempt is cancelled, and so is its run",
@@ -774,6 +826,17 @@ describe("plan", () => {
       currentHash: "mended",
     })
     expect(transitions[0]).toMatchObject({ type: "reset", state: { status: "pending", attempt: 2 } })
+  })
+
+  test("gives a key back by the commit that ends the run, also where nothing is known of who holds it", () => {
+    const concurrency = { key: "production", limit: 1, policy: "queue" } as const
+    const { transitions } = planOf({
+      run: { ...cancelling, concurrency } as Run,
+      states: { build: done("cancelled") },
+    })
+    expect(transitions).toMatchObject([
+      { type: "header", run: { status: "cancelled" }, key: { name: "production" } },
+    ])
   })
 
   test("settles a step and starts its next attempt in two commits", () => {

@@ -13,6 +13,7 @@ import type { Run, StepState } from "../../src/model/run.ts"
  *   - a step of `finally`, and a deferred one, starts in a stopping run, when nothing of the way and nothing it waits for
  *     is left to do
  *   - no more steps run at a time than the pipeline says
+ *   - all that cleans up has ended when the run does
  */
 
 /** A run at the moment one of its steps starts. */
@@ -42,6 +43,16 @@ export function faultOfOrder(scene: Scene, step: PipelineStep): string | undefin
     default:
       return step.role satisfies never
   }
+}
+
+/** What a run that has ended should have done last and has not, as the end of a sentence; undefined when nothing is left. */
+export function faultOfCleanup(scene: Scene): string | undefined {
+  const { header, steps, states } = scene
+  if (header.cancel?.cleanup === false || !("startedAt" in header)) return undefined
+  const left = steps.find(({ id, role }) =>
+    role?.type === "ensure" ? isToDo(scene, id, role.of) : role !== undefined && !isOver(states.get(id)),
+  )
+  return left === undefined ? undefined : `has ended, and ${left.id} was left out`
 }
 
 /** Is it decided how the run ends? */

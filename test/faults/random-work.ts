@@ -58,7 +58,7 @@ export function randomPipeline({ languageChance, ...options }: WorkOptions): Pip
   const host = random.chance(labelChance) ? { host: { zone: random.pick(zones) } } : {}
   const last = uses() ? { finally: [randomStep("report", options), randomStep("last", options)] } : {}
   return pipelineOf({
-    metadata: { edit },
+    metadata: { edit, ...(uses(0.1) ? { image: cel("resource.spec.missing") } : {}) },
     ...host,
     ...(uses() ? { failFast: false } : {}),
     ...(uses(0.5) ? { maxParallel: 1 + random.below(2) } : {}),

@@ -4,7 +4,7 @@ import { stepsOfRun } from "../../src/model/run-steps.ts"
 import { keyOf, revisionOf } from "../../src/store/change.ts"
 import { parseRunKey, pipelineRevisionKey, prefixes } from "../../src/store/keys.ts"
 import type { Change, Revision, Store } from "../../src/store/store.ts"
-import { hasFailed, type Scene } from "./order-rules.ts"
+import { faultOfCleanup, hasFailed, type Scene } from "./order-rules.ts"
 import { faultOfAdmission, faultOfHeader, isHeld } from "./run-rules.ts"
 import { faultOfStep } from "./step-rules.ts"
 
@@ -138,12 +138,14 @@ export class Witness {
       this.#expect(!active, `run ${runId} has ended and is marked as active`)
       this.#expect(claims.size === 0, `run ${runId} has ended and ${[...claims.keys()]} is claimed`)
       this.#expectJust(header, states)
+      const untidy = faultOfCleanup({ ...this.#sceneOf(this.#accountOf(runId)), header })
+      this.#expect(untidy === undefined, `run ${runId} ${untidy}`)
     }
   }
 
   /**
    * A run has succeeded when no step of it has failed or was cut short, unless somebody cut its cleanup short. It has failed with a failure to show, or because
-   * its time was over, or because it could not begin.
+   * its time was over, its pipeline asks for what is not there, or it could not begin.
    */
   #expectJust(run: Run, states: ReadonlyMap<string, StepState>): void {
     const steps = this.#stepsOf(this.#accountOf(run.runId))
@@ -155,7 +157,7 @@ export class Witness {
     const why =
       failed ||
       cancelled ||
-      (run.status === "failed" && /timed out/.test(run.message)) ||
+      (run.status === "failed" && /timed out|has no value/.test(run.message)) ||
       !("startedAt" in run)
     const isJust = run.status === "cancelled" || (run.status === "succeeded" ? !failed && !cancelled : why)
     const statuses = [...states].map(([stepId, { status }]) => `${stepId} ${status}`)
