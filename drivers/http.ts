@@ -82,6 +82,7 @@ const bodyLengthMax = 128 * 1024
 export default defineDriver({
   input: inputSchema,
   output: outputSchema,
+  readsResults: false,
   async reconcile(ctx) {
     const { headers = {}, json, expect, to } = ctx.input
     const spec = v.safeParse(v.object({ url: urlSchema }), ctx.resource.spec)

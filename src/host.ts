@@ -18,6 +18,7 @@ import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
 import type { Fault } from "./model/fault.ts"
 import type { HostRecord } from "./model/host.ts"
+import { ResultFiles } from "./results/result-files.ts"
 import { Retention } from "./retention/retention.ts"
 import { killAfterCommit } from "./store/fault-point.ts"
 import { settleFolderFormat } from "./store/folder-format.ts"
@@ -50,7 +51,7 @@ export interface Host extends AsyncDisposable {
 
 /**
  * The composition root: the only place where the parts of the house meet. They start in the order in which each
- * needs the one before it (store, logs, lease, drivers, pipelines, engine, API) and stop in the opposite one. Resolves when
+ * needs the one before it (store, logs, lease, drivers, pipelines, API, engine) and stop in the opposite one. Resolves when
  * everything runs and the API answers. When a part does not start, those before it are stopped and its error is
  * thrown.
  */
@@ -126,10 +127,24 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   drivers.onChange(editorFile.update)
   loader.onFolder(editorFile.update)
 
+  // Before the engine: that asks other hosts through it.
+  const api = await serveApi({
+    store,
+    logs,
+    results: new ResultFiles({ path: join(config.data, "results"), folder, hostId }),
+    host: config.host,
+    port: config.port,
+    hostId,
+    folder,
+    version,
+    onError: (error) => log.error({ err: error }, "a request ran into a bug"),
+  })
+  parts.defer(() => api.stop())
   const engine = new Engine({
     store,
     drivers,
     lease,
+    results: api.results,
     appendLog: (runId, lines) => logs.append(runId, lines),
     folder,
     labels: config.labels,
@@ -141,17 +156,6 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   })
   attempts = () => engine.load
   parts.use(engine)
-  const api = await serveApi({
-    store,
-    logs,
-    host: config.host,
-    port: config.port,
-    hostId,
-    folder,
-    version,
-    onError: (error) => log.error({ err: error }, "a request ran into a bug"),
-  })
-  parts.defer(() => api.stop())
   url = config.advertise ?? advertisedUrl(api.url)
   await engine.start()
   const retention = parts.use(

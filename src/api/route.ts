@@ -2,6 +2,8 @@ import type { Server } from "bun"
 import type * as v from "valibot"
 import type { LogStore } from "../logs/log-store.ts"
 import type { Pipeline } from "../model/pipeline.ts"
+import type { ResultFiles } from "../results/result-files.ts"
+import type { ResultStore } from "../results/result-store.ts"
 import type { Store } from "../store/store.ts"
 import type { PeerLogs } from "./peer-logs.ts"
 import type { RunFeed } from "./run-feed.ts"
@@ -18,6 +20,9 @@ export interface ApiContext {
   readonly folder: string
   /** Logs in the data folders of other hosts. */
   readonly peers: PeerLogs
+  /** Large data of results: here, and wherever it lies. */
+  readonly results: ResultFiles
+  readonly allResults: ResultStore
   readonly version: string
   readonly now: () => Date
   /** Aborts when the API stops: whoever waits or streams ends. */

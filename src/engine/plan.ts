@@ -10,6 +10,7 @@ import { Draft } from "./draft.ts"
 import { hold, watchHeld } from "./holding.ts"
 import { hasRunValues, runValues } from "./run-values.ts"
 import { begin, contentOf, startDue, takeUp } from "./starting.ts"
+import { claimedData } from "./step-data.ts"
 import { afterAttempt, cancelledUnattended, stamp } from "./step-states.ts"
 import { failureOf, withCleanup } from "./verdict.ts"
 
@@ -219,7 +220,7 @@ class Planning {
       if (standings.of.get(step.id)?.type !== "running") continue
       running++
       if (this.#isOrphan(step.id)) takeUp(draft, step)
-      else this.#launchIfClaimed(step.id)
+      else this.#launchIfClaimed(step)
     }
     const taken = draft.startCount
     const { maxParallel = Number.POSITIVE_INFINITY } = this.#observed.pipeline ?? {}
@@ -237,12 +238,15 @@ class Planning {
   }
 
   /** A claim of ours without an attempt: the commit that made it is news to us, so the attempt is still to be run. */
-  #launchIfClaimed(stepId: string): void {
+  #launchIfClaimed(step: PipelineStep): void {
+    const { id: stepId } = step
     const state = this.#observed.states.get(stepId)
     if (state?.status !== "running" || this.#observed.local.has(stepId)) return
-    if (this.#holds(stepId, state.attempt)) {
-      this.#draft.effect({ type: "launch", stepId, attempt: state.attempt })
-    }
+    if (!this.#holds(stepId, state.attempt)) return
+    const data = claimedData(this.#draft, step, state.driverHash)
+    if (data === "here") this.#draft.effect({ type: "launch", stepId, attempt: state.attempt })
+    // As an orphan it is taken up when the data is here, and says what it waits for.
+    else if (data === "away") this.#draft.release(stepId)
   }
 
   /** Every step of the way has ended: how the run ends is decided now. */

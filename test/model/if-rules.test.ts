@@ -159,7 +159,7 @@ function outcome(before: Before, condition: string | undefined): string {
   if (standing?.type === "skipped") return `skipped: ${describeSkip(standing.because)}`
   if (standing?.type !== "due" || it === undefined) throw new Error(`"it" is ${standing?.type}`)
   if (it.if === undefined) return "starts"
-  const content = { run, pipeline: undefined, steps, states, resource, env: {} }
+  const content = { run, pipeline: undefined, steps, states, resource, env: {}, dataAt: () => undefined }
   try {
     const scope = stepScope(content, it, { standings, status: standing.upstream })
     return evaluateCondition(it.if, scope) ? "starts" : "skipped: its condition is false"
