@@ -41,6 +41,7 @@ const outputSchema = v.object({
 export default defineDriver({
   input: inputSchema,
   output: outputSchema,
+  readsResults: false,
   async reconcile(ctx) {
     const spec = v.safeParse(v.object({ path: pathSchema }), ctx.resource.spec)
     const path = ctx.input.path ?? (spec.success ? spec.output.path : undefined)

@@ -65,6 +65,7 @@ const environment = {
 export default defineDriver({
   input: inputSchema,
   output: outputSchema,
+  readsResults: false,
   async reconcile(ctx) {
     const spec = v.safeParse(specSchema, ctx.resource.spec)
     const from = spec.success ? spec.output : {}

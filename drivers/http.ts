@@ -6,13 +6,18 @@
  *     method: POST                      # default: GET, or POST when there is something to send
  *     headers: { authorization: "…" }
  *     json: { version: 3 }              # sent as JSON; or `body`, a text sent as it is
+ *     file: out/shop.tar.gz             # or a file sent as it is, relative to the workspace
  *     expect: 200                       # a status, a range "200-299" (the default), or a list of both
+ *     to: in/answer.tar.gz              # a file that an expected answer is written to, relative to the workspace
  *
  * Without `url`, the resource's `spec.url` is taken. Redirects are followed. The step's timeout ends the request. Data:
  * `{ status, headers, body }`; the body is JSON where the response says it is, else text, of which
- * 128 KiB are kept. A status that was not expected is a failure with the same data.
+ * 128 KiB are kept. A status that was not expected is a failure with the same data. With `to`, the body of an expected
+ * answer is in the file alone, and the data has `{ path, sizeBytes }` of it, the path absolute.
  */
-import { defineDriver, type Json } from "conveyor"
+import { mkdir, rename, rm } from "node:fs/promises"
+import { dirname, resolve } from "node:path"
+import { defineDriver, type Json, NotRetryable } from "conveyor"
 import * as v from "valibot"
 
 const statusSchema = v.union(
@@ -40,6 +45,20 @@ const inputSchema = v.strictObject(
     headers: v.optional(v.pipe(v.record(v.string(), v.string()), v.description("Headers of the request"))),
     body: v.optional(v.pipe(v.string(), v.description("A text that is sent as it is"))),
     json: v.optional(v.pipe(anySchema, v.description("Sent as JSON"))),
+    file: v.optional(
+      v.pipe(
+        v.string(),
+        v.nonEmpty("Expected a path"),
+        v.description("A file that is sent as it is, relative to the workspace"),
+      ),
+    ),
+    to: v.optional(
+      v.pipe(
+        v.string(),
+        v.nonEmpty("Expected a path"),
+        v.description("The file that an expected answer is written to, relative to the workspace"),
+      ),
+    ),
     expect: v.optional(
       v.pipe(
         v.union([statusSchema, v.array(statusSchema)]),
@@ -53,7 +72,9 @@ const inputSchema = v.strictObject(
 const outputSchema = v.object({
   status: v.number(),
   headers: v.record(v.string(), v.string()),
-  body: v.pipe(anySchema, v.description("JSON where the response says so, else text")),
+  body: v.pipe(anySchema, v.description("JSON where the response says so, else text; empty with `to`")),
+  path: v.optional(v.pipe(v.string(), v.description("What was written, with `to`; absolute"))),
+  sizeBytes: v.optional(v.number()),
 })
 /** A result holds a megabyte of JSON, where one character may become six. */
 const bodyLengthMax = 128 * 1024
@@ -61,13 +82,14 @@ const bodyLengthMax = 128 * 1024
 export default defineDriver({
   input: inputSchema,
   output: outputSchema,
+  readsResults: false,
   async reconcile(ctx) {
-    const { headers = {}, body, json, expect } = ctx.input
+    const { headers = {}, json, expect, to } = ctx.input
     const spec = v.safeParse(v.object({ url: urlSchema }), ctx.resource.spec)
     const url = ctx.input.url ?? (spec.success ? spec.output.url : undefined)
     if (url === undefined)
       return { success: false, message: "Expected a `url`, in the step or in the resource's spec" }
-    const sent = json === undefined ? body : JSON.stringify(json)
+    const sent = await contentOf(ctx.input, ctx.workspace)
     const method = (ctx.input.method ?? (sent === undefined ? "GET" : "POST")).toUpperCase()
     // The query may carry a token.
     const target = `${method} ${url.split(/[?#]/, 1)[0]}`
@@ -79,17 +101,46 @@ export default defineDriver({
     }).catch((cause: Error) => {
       throw new Error(`${target} got no answer: ${cause.message}`, { cause })
     })
+    const success = [expect].flat().some((range) => covers(range, response.status))
     const data = {
       status: response.status,
       headers: Object.fromEntries(response.headers),
-      body: await readBody(response),
+      ...(success && to !== undefined
+        ? { body: "", ...(await writeBody(response, resolve(ctx.workspace, to))) }
+        : { body: await readBody(response) }),
     }
-    const success = [expect].flat().some((range) => covers(range, response.status))
     ctx.log(`${target}: ${response.status}`)
     const wanted = success ? "" : `, expected ${[expect].flat().join(" or ")}`
     return { success, message: `${target} answered ${response.status}${wanted}`, data }
   },
 })
+
+type Content = Pick<v.InferOutput<typeof inputSchema>, "json" | "body" | "file">
+
+/** What there is to send. */
+async function contentOf(
+  { json, body, file }: Content,
+  workspace: string,
+): Promise<string | Blob | undefined> {
+  if (json !== undefined) return JSON.stringify(json)
+  if (file === undefined) return body
+  const content = Bun.file(resolve(workspace, file))
+  if (!(await content.exists())) throw new NotRetryable(`There is no file ${resolve(workspace, file)}`)
+  return content
+}
+
+/** Writes the body to a file, which is there only when all of it is. */
+async function writeBody(response: Response, path: string): Promise<{ path: string; sizeBytes: number }> {
+  const unfinished = `${path}.${process.pid}-${Bun.randomUUIDv7()}.unfinished`
+  await mkdir(dirname(path), { recursive: true })
+  try {
+    const sizeBytes = await Bun.write(unfinished, response)
+    await rename(unfinished, path)
+    return { path, sizeBytes }
+  } finally {
+    await rm(unfinished, { force: true })
+  }
+}
 
 async function readBody(response: Response): Promise<Json> {
   const text = await readText(response)

@@ -72,6 +72,7 @@ const outputLengthMax = 64 * 1024
 export default defineDriver({
   input: inputSchema,
   output: outputSchema,
+  readsResults: false,
   async reconcile(ctx) {
     const { env = {}, cwd = ".", shell } = ctx.input
     const source = sourceOf(ctx.input, ctx.resource.spec)

@@ -68,7 +68,11 @@ export const settings = {
     description: "where other hosts reach this one, such as http://10.0.0.7:8080",
     default: "",
   },
-  data: { argument: "<folder>", description: "store, logs and workspaces", default: "./.conveyor" },
+  data: {
+    argument: "<folder>",
+    description: "store, logs, workspaces and large data",
+    default: "./.conveyor",
+  },
   drivers: { argument: "<folder>", description: "driver plugins", default: "./drivers" },
   pipelines: { argument: "<folder>", description: "pipeline files", default: "./pipelines" },
   store: {

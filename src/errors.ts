@@ -16,6 +16,7 @@ const codes = {
   DATA_IN_USE: { status: 503, exit: 3, title: "Another process uses the data folder" },
   STORE_UNAVAILABLE: { status: 503, exit: 3, title: "The store does not answer" },
   STORE_CORRUPT: { status: 503, exit: 3, title: "The store cannot be read" },
+  HOST_GONE: { status: 503, exit: 3, title: "The host that has it does not answer" },
   SHUTTING_DOWN: { status: 503, exit: 1, title: "The host is stopping" },
   SERVER_UNREACHABLE: { status: 502, exit: 3, title: "The server does not answer" },
   USAGE: { status: 400, exit: 2, title: "The command line is not understood" },

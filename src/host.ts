@@ -19,6 +19,7 @@ import { openLogStore } from "./logs/log-files.ts"
 import type { DriverDescription } from "./model/driver.ts"
 import type { Fault } from "./model/fault.ts"
 import type { HostRecord } from "./model/host.ts"
+import { ResultFiles } from "./results/result-files.ts"
 import { Retention } from "./retention/retention.ts"
 import { killAfterCommit } from "./store/fault-point.ts"
 import { settleFolderFormat } from "./store/folder-format.ts"
@@ -51,7 +52,7 @@ export interface Host extends AsyncDisposable {
 
 /**
  * The composition root: the only place where the parts of the house meet. They start in the order in which each
- * needs the one before it (store, logs, lease, drivers, pipelines, engine, API) and stop in the opposite one. Resolves when
+ * needs the one before it (store, logs, lease, drivers, pipelines, API, engine) and stop in the opposite one. Resolves when
  * everything runs and the API answers. When a part does not start, those before it are stopped and its error is
  * thrown.
  */
@@ -127,24 +128,11 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
   drivers.onChange(editorFile.update)
   loader.onFolder(editorFile.update)
 
-  const engine = new Engine({
-    store,
-    drivers,
-    lease,
-    appendLog: (runId, lines) => logs.append(runId, lines),
-    folder,
-    labels: config.labels,
-    graceMs: config.graceMs,
-    attemptsMax: config.attemptsMax,
-    env: config.env,
-    workspaces: new Workspaces(join(config.data, "workspaces")),
-    log,
-  })
-  attempts = () => engine.load
-  parts.use(engine)
+  // Before the engine: that asks other hosts through it.
   const api = await serveApi({
     store,
     logs,
+    results: new ResultFiles({ path: join(config.data, "results"), folder, hostId }),
     host: config.host,
     port: config.port,
     hostId,
@@ -156,6 +144,22 @@ export async function startHost(config: Config, { log }: { readonly log: Logger 
     onError: (error) => log.error({ err: error }, "a request ran into a bug"),
   })
   parts.defer(() => api.stop())
+  const engine = new Engine({
+    store,
+    drivers,
+    lease,
+    results: api.results,
+    appendLog: (runId, lines) => logs.append(runId, lines),
+    folder,
+    labels: config.labels,
+    graceMs: config.graceMs,
+    attemptsMax: config.attemptsMax,
+    env: config.env,
+    workspaces: new Workspaces(join(config.data, "workspaces")),
+    log,
+  })
+  attempts = () => engine.load
+  parts.use(engine)
   url = config.advertise ?? advertisedUrl(api.url)
   await engine.start()
   const retention = parts.use(

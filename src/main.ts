@@ -64,7 +64,7 @@ function commands(done: (exit: number) => void): Command {
     .option("--json", "print events as JSON, one to a line, the run at the end")
     .option(
       "--data <folder>",
-      "store, logs and workspaces of the local host (default: a new temporary folder, which is kept)",
+      "store, logs, workspaces and large data of the local host (default: a new temporary folder, which is kept)",
     )
     .action(async (pipeline: string, options: RunFlags) => {
       const { run } = await import("./cli/run.ts")

@@ -1,6 +1,8 @@
 import { Elysia } from "elysia"
 import { ConveyorError, messageOf } from "../errors.ts"
 import type { LogStore } from "../logs/log-store.ts"
+import type { ResultFiles } from "../results/result-files.ts"
+import type { ResultStore } from "../results/result-store.ts"
 import type { Store } from "../store/store.ts"
 import { isLoopback, refuseForeignPages } from "./browser-guard.ts"
 import { cancelRoutes } from "./cancel.ts"
@@ -15,6 +17,7 @@ import { metricRoutes, newMetrics } from "./metrics.ts"
 import { openApiRoutes } from "./openapi.ts"
 import { peerLogRoutes } from "./peer-log-route.ts"
 import { PeerLogs } from "./peer-logs.ts"
+import { allResults } from "./peer-results.ts"
 import { pipelineRevisions } from "./pipeline-revisions.ts"
 import { pipelineRoutes } from "./pipelines.ts"
 import { isExpected, problemOf } from "./problem.ts"
@@ -24,11 +27,14 @@ import { resourceRoutes } from "./resources.ts"
 import type { ApiContext, ApiServer, Call, ProcessesOf, Route } from "./route.ts"
 import { startRunFeed } from "./run-feed.ts"
 import { runRoutes } from "./runs.ts"
+import { stepDataRoutes } from "./step-data.ts"
 import { unmatched } from "./unmatched.ts"
 
 export interface ApiOptions {
   readonly store: Store
   readonly logs: LogStore
+  /** The large data of results in the same data folder. */
+  readonly results: ResultFiles
   /** The name or address to bind. */
   readonly host: string
   /** 0 picks a free one. */
@@ -53,6 +59,8 @@ export interface ApiOptions {
 export interface RunningApi {
   /** Where it answers, such as `http://127.0.0.1:8080`, without a slash at the end. */
   readonly url: string
+  /** Large data of results, from whichever host has it. */
+  readonly results: ResultStore
   /** Ends waits and streams, answers what is under way, and stops listening. Safe to call twice. */
   stop(): Promise<void>
 }
@@ -73,9 +81,13 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
   const now = options.now ?? (() => new Date())
   const metrics = newMetrics()
   const hosts = await followHosts(store, { signal: stopping.signal, now, onError })
+  const { results, folder } = options
+  const reachable = allResults({ files: results, folder, hosts, signal: stopping.signal })
   const context: ApiContext = {
     store,
     logs: options.logs,
+    results,
+    allResults: reachable,
     feed: await startRunFeed({
       store,
       signal: stopping.signal,
@@ -85,7 +97,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     }),
     pipelineRevision: pipelineRevisions(store),
     hostId: options.hostId,
-    folder: options.folder,
+    folder,
     peers: new PeerLogs({ hosts, now }),
     version: options.version,
     env: options.env,
@@ -103,6 +115,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
     ...cancelRoutes(context),
     ...rerunRoutes(context),
     ...resolveRoutes(context),
+    ...stepDataRoutes(context),
     ...logRoutes(context),
     ...peerLogRoutes(context),
     ...driverRoutes(context),
@@ -131,6 +144,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
 
   return {
     url: `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${server.port}`,
+    results: reachable,
     async stop() {
       stopping.abort()
       const forced = setTimeout(() => void server.stop(true), stopMsMax)

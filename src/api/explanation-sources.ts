@@ -55,6 +55,8 @@ export async function explainSources(
     concurrencyKey: key,
     processes,
     env: context.env,
+    // Large data stays where it lies: what reads it is told as open.
+    dataAt: () => undefined,
     kept,
     lastLines: lastOnes,
     leaseTtlMs: context.leaseTtlMs,

@@ -2,9 +2,8 @@ import { ConveyorError, messageOf } from "../errors.ts"
 import type { HostRecord } from "../model/host.ts"
 import type { LogLine, LogPlace } from "../model/log.ts"
 import type { KnownHosts } from "./known-hosts.ts"
+import { apiOf, describeGone, describeMistaken, inTime, Silence } from "./peer.ts"
 
-/** A host that says nothing for this long, not even that it lives, does not answer. */
-const silenceMsMax = 3_000
 /** One that did not answer is not asked for this long by who does not insist: a page of many runs waits for it once. */
 const restMs = 1_000
 /** How often it is worth asking again. */
@@ -52,7 +51,7 @@ export class PeerLogs {
   async *read(place: LogPlace, runId: string, options: PeerReadOptions): AsyncGenerator<readonly LogLine[]> {
     const hosts = this.#options.hosts.on(place.folder)
     const [host] = hosts
-    if (host === undefined) throw unreachable(this.#gone(place))
+    if (host === undefined) throw unreachable(describeGone(this.#options.hosts, place))
     const failure = this.#failures.get(place.folder)
     if (failure !== undefined && !options.insist && performance.now() < failure.againAtMs)
       throw unreachable(silent(host, failure))
@@ -74,11 +73,6 @@ export class PeerLogs {
     }
   }
 
-  #gone({ folder, hostId }: LogPlace): string {
-    const { at, before } = this.#options.hosts.absence(folder)
-    return `Host ${hostId} has been gone since ${before ? "before " : ""}${at}`
-  }
-
   #failed(folder: string, error: unknown): Failure {
     const since = this.#failures.get(folder)?.since ?? this.#options.now().toISOString()
     const failure = { since, againAtMs: performance.now() + (error instanceof Silence ? restMs : 0) }
@@ -94,15 +88,13 @@ function unreachable(message: string, cause?: unknown): ConveyorError {
   return new ConveyorError("SERVER_UNREACHABLE", message, cause === undefined ? {} : { cause })
 }
 
-class Silence extends Error {}
-
 /** The lines that one host sends. Throws `SERVER_UNREACHABLE` when it cannot be the one, anything else when it fails. */
 async function* readFrom(
-  { hostId, url }: HostRecord,
+  host: HostRecord,
   folder: string,
   { runId, after, follow, signal }: PeerReadOptions & { readonly runId: string },
 ): AsyncGenerator<readonly LogLine[]> {
-  if (url === undefined) throw unreachable(`Host ${hostId} serves no API`)
+  const url = apiOf(host, "SERVER_UNREACHABLE")
   const gone = new AbortController()
   const query = `folder=${encodeURIComponent(folder)}&after=${after}${follow ? "&follow=true" : ""}`
   const answer = fetch(`${url}/logs/local/${runId}?${query}`, {
@@ -110,10 +102,9 @@ async function* readFrom(
   })
   try {
     const response = await inTime(answer)
-    if (response.status === 409)
-      throw unreachable(`At ${url} another host answers for ${hostId}, which needs --advertise`)
+    if (response.status === 409) throw unreachable(describeMistaken(host))
     if (!response.ok || response.body === null)
-      throw unreachable(`Host ${hostId} at ${url} answered ${response.status}`)
+      throw unreachable(`Host ${host.hostId} at ${url} answered ${response.status}`)
     yield* batchesOf(response.body.getReader(), follow)
   } finally {
     gone.abort()
@@ -142,14 +133,4 @@ async function* batchesOf(
     if (whole && follow) yield []
   }
   if (!whole || follow) throw new Error("The answer broke off")
-}
-
-async function inTime<T>(promise: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Silence("It said nothing")), silenceMsMax)
-  try {
-    return await Promise.race([promise, late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
 }

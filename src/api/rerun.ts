@@ -91,6 +91,7 @@ export async function startRerun(
     const resource = await resourceOf(store, run)
     const course = original ? await originalCourse(store, run) : await currentCourse(store, run)
     const kept = await keptStates(context, { run, course, part })
+    const dataFrom = runsOfData(kept)
     const writes = startWrites({
       runId,
       status: "pending",
@@ -99,6 +100,7 @@ export async function startRerun(
       ...course.header,
       rerunOf,
       ...(kept.length === 0 ? {} : { workspaceFrom: rerunOf }),
+      ...(dataFrom.length === 0 ? {} : { dataFrom }),
       createdAt: now().toISOString(),
     })
     const entries = [header, resource, ...course.entries]
@@ -161,6 +163,14 @@ async function keptStates(
   }
   const states = await statesOf(context, run.runId)
   return [...keptSteps(part, steps, { runId: run.runId, states })]
+}
+
+/** The runs in whose files the large data of these results lies. */
+function runsOfData(kept: readonly (readonly [string, StepState])[]): readonly string[] {
+  const runIds = kept.flatMap(([, state]) =>
+    "result" in state && state.result.dataRef !== undefined ? [state.result.dataRef.runId] : [],
+  )
+  return [...new Set(runIds)]
 }
 
 /** Their records, as many to a commit as it may hold. */

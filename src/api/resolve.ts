@@ -2,6 +2,7 @@ import * as v from "valibot"
 import { ConveyorError } from "../errors.ts"
 import { jsonSchema } from "../model/json.ts"
 import type { Resolution, StepState } from "../model/run.ts"
+import { type ResultStore, recorded } from "../results/result-store.ts"
 import { stepKey } from "../store/keys.ts"
 import { notFound } from "./problem.ts"
 import { nameParameter, readBody, runIdParameter } from "./request.ts"
@@ -30,7 +31,11 @@ export function resolveRoutes(context: ApiContext): readonly Route[] {
         const body = await readBody(call.request, resolveSchema)
         using run = await openRun(context, runId)
         if (!(await run.view())?.steps.some(({ id }) => id === stepId)) throw notFound("step", stepId)
-        await resolve(context, { runId, stepId, resolution: resolutionOf(body) })
+        await resolve(context, {
+          runId,
+          stepId,
+          resolution: await resolutionOf(body, { runId, results: context.allResults }),
+        })
         await run.load()
         return Response.json(await run.view(), { status: 202 })
       },
@@ -38,10 +43,14 @@ export function resolveRoutes(context: ApiContext): readonly Route[] {
   ]
 }
 
-function resolutionOf({ outcome, message, data }: v.InferOutput<typeof resolveSchema>): Resolution {
+async function resolutionOf(
+  { outcome, message, data }: v.InferOutput<typeof resolveSchema>,
+  to: { readonly runId: string; readonly results: ResultStore },
+): Promise<Resolution> {
   if (outcome === "retry") return { outcome }
   const success = outcome === "succeeded"
-  return { outcome, result: { success, message, ...(data === undefined ? {} : { data }) } }
+  const result = { success, message, ...(data === undefined ? {} : { data }) }
+  return { outcome, result: await recorded(result, to) }
 }
 
 /** Writes the word down beside the question; the engine takes it from there. The first word stands. */

@@ -3,6 +3,8 @@ import type * as v from "valibot"
 import type { LogStore } from "../logs/log-store.ts"
 import type { RunningProcess } from "../model/explanation.ts"
 import type { Pipeline } from "../model/pipeline.ts"
+import type { ResultFiles } from "../results/result-files.ts"
+import type { ResultStore } from "../results/result-store.ts"
 import type { Store } from "../store/store.ts"
 import type { PeerLogs } from "./peer-logs.ts"
 import type { RunFeed } from "./run-feed.ts"
@@ -26,6 +28,9 @@ export interface ApiContext {
   readonly folder: string
   /** Logs in the data folders of other hosts. */
   readonly peers: PeerLogs
+  /** Large data of results: here, and wherever it lies. */
+  readonly results: ResultFiles
+  readonly allResults: ResultStore
   readonly version: string
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }

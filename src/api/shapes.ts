@@ -38,7 +38,7 @@ export const idempotencyHeaders = {
     "1 to 255 visible ASCII characters of your own. For 24 hours a request with the same key and body does nothing and is answered as the first one was, with the header Idempotency-Replayed",
 } as const
 
-const any = v.unknown()
+export const any = v.unknown()
 const mapping = v.record(v.string(), v.unknown())
 const texts = v.record(v.string(), v.string())
 const time = v.pipe(v.string(), v.isoTimestamp())
@@ -91,7 +91,13 @@ const resourceFields = {
 }
 export const resourceShape = v.object({ ...resourceFields, version: v.number() })
 
-const driverResult = v.object({ success: v.boolean(), message: v.string(), data: optional(any) })
+const driverResult = v.object({
+  success: v.boolean(),
+  message: v.string(),
+  data: optional(any),
+  /** In the place of data over 64 KiB. */
+  dataRef: optional(v.object({ bytes: v.number(), sha256: v.string(), url: v.string() })),
+})
 
 const stepRole = v.picklist(["ensure", "finally", "deferred"])
 
@@ -128,6 +134,15 @@ const runFields = {
   pipeline: optional(v.object({ name: v.string(), hash: v.string() })),
   drivers: optional(v.record(v.string(), v.string())),
   rerunOf: optional(v.string()),
+  concurrency: optional(
+    v.object({
+      key: v.string(),
+      limit: v.number(),
+      policy: v.picklist(concurrencyPolicies),
+      queuedAt: optional(time),
+    }),
+  ),
+  heldSince: optional(time),
   createdAt: time,
   startedAt: optional(time),
   finishedAt: optional(time),
@@ -241,6 +256,7 @@ export const describedDriverShape = v.object({
   ...driverShape.entries,
   inputSchema: optional(mapping),
   outputSchema: optional(mapping),
+  readsResults: optional(v.boolean()),
 })
 
 export const hostShape = v.object({

@@ -6,12 +6,13 @@ import type { RunView, StepView } from "../model/run-view.ts"
 import { followEvents } from "./event-stream.ts"
 
 /**
- * What a run tells of itself: where it stands, again after each lost connection, then each step that changed. `end` is
+ * What a run tells of itself: where it stands, again after each lost connection, then what changed. `end` is
  * the last one; ask for the run then.
  */
 export type RunEvent =
   | { readonly type: "snapshot"; readonly run: RunView }
   | { readonly type: "step"; readonly step: StepView }
+  | { readonly type: "run"; readonly run: Omit<RunView, "steps"> }
   | { readonly type: "end" }
 
 /** A log line as the API streams it. */
@@ -134,12 +135,14 @@ function readRunEvent(event: string, data: unknown): RunEvent | undefined {
   switch (event) {
     case "snapshot":
       return { type: "snapshot", run: data as RunView }
+    case "run":
+      return { type: "run", run: data as Omit<RunView, "steps"> }
     case "end":
       return { type: "end" }
     case "step":
       return { type: "step", step: data as StepView }
     default:
-      return undefined // The header of the run, or what a newer host says.
+      return undefined // What a newer host says.
   }
 }
 

@@ -28,6 +28,7 @@ export async function followRun(
   const events = async () => {
     for await (const event of client.runEvents(runId, signal)) {
       if (event.type === "end") return
+      if (event.type !== "step") output.run(event.run)
       const steps = stepsOf(event)
       // Log and events come by two ways; what a step has logged is there to be read when it has ended.
       if (steps.some(hasEnded)) for await (const line of client.runLogAfter(runId, seen)) tell(line)
@@ -40,7 +41,16 @@ export async function followRun(
 }
 
 function stepsOf(event: Exclude<RunEvent, { type: "end" }>): readonly StepView[] {
-  return event.type === "step" ? [event.step] : event.run.steps
+  switch (event.type) {
+    case "step":
+      return [event.step]
+    case "snapshot":
+      return event.run.steps
+    case "run":
+      return []
+    default:
+      return event satisfies never
+  }
 }
 
 function hasEnded(step: StepView): boolean {

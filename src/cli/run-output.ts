@@ -8,6 +8,8 @@ import { printable, type Style } from "./terminal.ts"
 export interface RunOutput {
   /** The run has been accepted. */
   started(run: { readonly runId: string; readonly resource: string; readonly url: string }): void
+  /** The run as a whole has come somewhere. */
+  run(run: Omit<RunView, "steps">): void
   step(step: StepView): void
   log(line: StreamedLine): void
   /** The run has ended; comes last and once. */
@@ -27,6 +29,7 @@ export function jsonOutput(write: Write): RunOutput {
   const line = (value: object) => write(`${JSON.stringify(value)}\n`)
   return {
     started: (run) => line({ type: "started", ...run }),
+    run: ({ runId, status, message }) => line({ type: "run", runId, status, message }),
     step: (step) => line({ type: "step", ...step }),
     log: (entry) => line({ type: "log", ...entry }),
     ended: (run) => line(run),
@@ -36,10 +39,17 @@ export function jsonOutput(write: Write): RunOutput {
 /** Lines for people. A step is announced once for each attempt and once for its end, however often it is told. */
 export function textOutput(write: Write, style: Style): RunOutput {
   const told = new Map<string, string>()
+  let waits: string | undefined
   const line = (text: string) => write(`${text}\n`)
   return {
     started: ({ runId, resource, url }) =>
       line(`${style.bold("run")} ${runId}  ${resource}  ${style.dim(url)}`),
+    run(run) {
+      // Of all that a run can wait for, these two are of no step.
+      const since = run.heldSince ?? run.concurrency?.queuedAt
+      if (since !== undefined && since !== waits) line(`${style.yellow("…")} ${printable(run.message)}`)
+      waits = since
+    },
     step(step) {
       const news = `${step.status} ${step.attempt} ${step.status === "waiting" ? step.message : ""}`
       if (told.get(step.id) === news) return
@@ -121,7 +131,7 @@ export function mark(status: string, style: Style): string {
 }
 
 function reason(step: StepView): string {
-  const hasReason = step.status === "failed" || step.status === "cancelled"
+  const hasReason = step.status === "failed" || step.status === "cancelled" || step.status === "skipped"
   return hasReason && step.message !== "" ? `: ${printable(step.message)}` : ""
 }
 

@@ -1,8 +1,11 @@
 import { stat } from "node:fs/promises"
 import { type Config, type Flags, loadConfig, type StoreConfig } from "../config.ts"
 import { ConveyorError } from "../errors.ts"
+import { checkFiles } from "../results/check-files.ts"
 import { checkStore } from "../store/check.ts"
+import { DataLeftBehind, describeData } from "../store/data-refs.ts"
 import { exportLines, readExport } from "../store/export.ts"
+import { knownFolderId } from "../store/folder-id.ts"
 import { openStore } from "../store/open.ts"
 import { refuseLiveHosts, type Snapshot, takeSnapshot } from "../store/snapshot.ts"
 import type { Store } from "../store/store.ts"
@@ -30,8 +33,10 @@ export async function exportStore(file: string, options: StoreOptions): Promise<
   const snapshot = await snapshotOf(store, options)
   using progress = progressOf(snapshot.count)
   const about = { version, createdAt: new Date().toISOString() }
-  await writeText(file, withProgress(exportLines(snapshot, about), progress.show))
-  progress.done(`exported ${counted(snapshot.count)} of ${describe(config.store)}`)
+  const left = new DataLeftBehind()
+  const exported = { ...snapshot, entries: () => left.seenIn(snapshot.entries()) }
+  await writeText(file, withProgress(exportLines(exported, about), progress.show))
+  progress.done(`exported ${counted(snapshot.count)} of ${describe(config.store)}`, left.describe())
   return 0
 }
 
@@ -44,8 +49,9 @@ export async function importStore(file: string, { settings }: StoreOptions): Pro
   for await (const _ of read());
   await using store = await openStore(config.store)
   using progress = progressOf(undefined)
-  const { entries } = await fillStore(store, read(), { now, onProgress: progress.show })
-  progress.done(`imported ${counted(entries)} into ${describe(config.store)}`)
+  const left = new DataLeftBehind()
+  const { entries } = await fillStore(store, left.seenIn(read()), { now, onProgress: progress.show })
+  progress.done(`imported ${counted(entries)} into ${describe(config.store)}`, left.describe())
   return 0
 }
 
@@ -57,27 +63,39 @@ export async function copyStore(to: string, options: StoreOptions): Promise<numb
   const snapshot = await snapshotOf(from, options)
   await using store = await openStore(target.store)
   using progress = progressOf(snapshot.count)
-  await fillStore(store, snapshot.entries(), { now, onProgress: progress.show })
+  const left = new DataLeftBehind()
+  await fillStore(store, left.seenIn(snapshot.entries()), { now, onProgress: progress.show })
   progress.done(
     `copied ${counted(snapshot.count)} from ${describe(source.store)} to ${describe(target.store)}`,
+    left.describe(),
   )
   return 0
 }
 
-/** `conveyor store check`: prints each fault of the store. Answers 1 when there is one. */
+/**
+ * `conveyor store check`: prints each fault of the store, and of the large data in the data folder that it refers to. Answers
+ * 1 when there is one.
+ */
 export async function checkStoreFaults({
   settings,
   json,
 }: StoreOptions & { readonly json: boolean }): Promise<number> {
   const config = await settled(settings)
   await using store = await openExisting(config.store)
-  const { entries, runs, faults } = await checkStore(store)
-  if (json) console.log(JSON.stringify({ entries, runs, faults }, undefined, 2))
+  const { entries, runs, faults: ofStore, data } = await checkStore(store)
+  const { faults: ofFiles, elsewhere } = await checkFiles(data, {
+    data: config.data,
+    folder: await knownFolderId(config.data),
+  })
+  const faults = [...ofStore, ...ofFiles]
+  if (json) console.log(JSON.stringify({ entries, runs, faults, dataElsewhere: elsewhere }, undefined, 2))
   else {
     for (const { key, message } of faults) console.log(printable(`${key}: ${message}`))
     const verdict =
       faults.length === 0 ? "all well" : faults.length === 1 ? "1 fault" : `${faults.length} faults`
     console.log(`${counted(entries)}, ${runs} ${runs === 1 ? "run" : "runs"}: ${verdict}`)
+    if (elsewhere > 0)
+      console.log(`not looked for: ${describeData(elsewhere)}, which lies in other data folders`)
   }
   return faults.length === 0 ? 0 : 1
 }
@@ -151,9 +169,9 @@ function progressOf(total: number | undefined) {
       shownAt = performance.now()
       process.stderr.write(`\r${total === undefined ? entries : `${entries} of ${total}`} entries`)
     },
-    done(message: string) {
+    done(message: string, more?: string) {
       clear()
-      process.stderr.write(`${message}\n`)
+      process.stderr.write(more === undefined ? `${message}\n` : `${message}\n${more}\n`)
     },
     [Symbol.dispose]: clear,
   }

@@ -13,6 +13,8 @@ export interface ChildOptions {
   readonly cwd: string
   readonly env: Readonly<Record<string, string>>
   readonly stdin?: string | undefined
+  /** How much of the end of its standard output is kept. Default: 1 MiB, as of its standard error. */
+  readonly stdoutBytesMax?: number | undefined
   readonly onStdout?: TakeLines | undefined
   readonly onStderr?: TakeLines | undefined
 }
@@ -29,7 +31,7 @@ export interface Child {
   readonly quiet: Promise<void>
   /** Was all output read, so that nothing can come any more? */
   isDrained(): boolean
-  /** The last 1 MiB of what it printed so far. */
+  /** The end of what it printed so far. */
   stdout(): string
   stderr(): string
   /** How many bytes it printed on its standard output so far. */
@@ -60,8 +62,11 @@ export function startChild(command: readonly string[], options: ChildOptions): C
   } finally {
     for (const pipe of pipes) pipe.closeWrite()
   }
-  const out = listen(outPipe ?? spawned(subprocess.stdout), options.onStdout)
-  const err = listen(errPipe ?? spawned(subprocess.stderr), options.onStderr)
+  const out = listen(outPipe ?? spawned(subprocess.stdout), {
+    take: options.onStdout,
+    bytesMax: options.stdoutBytesMax,
+  })
+  const err = listen(errPipe ?? spawned(subprocess.stderr), { take: options.onStderr, bytesMax: undefined })
   const exited = subprocess.exited.then((code) =>
     subprocess.signalCode === null
       ? code
@@ -100,9 +105,12 @@ function spawned(stream: ReadableStream<Uint8Array> | number | undefined): Sourc
   return { stream, closeRead() {} }
 }
 
-function listen({ stream, closeRead }: Source, take: TakeLines | undefined): Listener {
+function listen(
+  { stream, closeRead }: Source,
+  { take, bytesMax }: { readonly take: TakeLines | undefined; readonly bytesMax: number | undefined },
+): Listener {
   const reader = stream.getReader()
-  const tail = createTail()
+  const tail = createTail(bytesMax)
   const lines = createLineSplitter()
   let idleSince: number | undefined
   let isDone = false

@@ -1,11 +1,10 @@
 import { messageOf } from "../errors.ts"
-import type { AttemptResult } from "../model/driver.ts"
+import { type AttemptResult, dataBytesMax } from "../model/driver.ts"
 import { attemptContext } from "./attempt-context.ts"
 import type { AttemptProcesses } from "./attempt-processes.ts"
 import type { Surroundings, Work } from "./attempt-run.ts"
 import type { Child } from "./child.ts"
 import { failure, readPrintedResult } from "./result.ts"
-import { outputBytesMax } from "./tail.ts"
 
 /*
  * An executable file in the drivers folder is a driver, in any language. It is called once for each attempt:
@@ -25,6 +24,9 @@ import { outputBytesMax } from "./tail.ts"
  * original is, for those who need a file beside it.
  */
 
+/** A result may be printed with the largest data there may be, with spaces in it and a message beside it. */
+const printedBytesMax = 2 * dataBytesMax
+
 /** Runs an attempt as a process of this executable. */
 export function startExecutableWork(
   { file, original }: { readonly file: string; readonly original: string },
@@ -36,12 +38,13 @@ export function startExecutableWork(
       const child = await startWhenWritten(processes, [file], {
         stdin: JSON.stringify(attemptContext(attempt)),
         env: { CONVEYOR_DRIVER_FILE: original },
+        stdoutBytesMax: printedBytesMax,
         onStderr: (messages) => log.write("log", messages),
       })
       const exitCode = await child.exited
       await child.quiet
-      if (child.stdoutBytes() > outputBytesMax) {
-        return failure(`The driver printed more than ${outputBytesMax} bytes on its standard output`)
+      if (child.stdoutBytes() > printedBytesMax) {
+        return failure(`The driver printed more than ${printedBytesMax} bytes on its standard output`)
       }
       return readOutcome(child.stdout(), exitCode)
     } catch (error) {

@@ -8,6 +8,8 @@ export interface LoadedModule {
   readonly description: LoadedDriver
   readonly input?: StandardSchema<unknown, unknown>
   readonly output?: StandardSchema<unknown, unknown>
+  /** See `readsResults` in sdk.ts. */
+  readonly readsResults?: false
   /** Whatever it returns or throws is the attempt's end. */
   reconcile(ctx: DriverContext): unknown
   probe?(ctx: DriverContext): unknown
@@ -28,16 +30,18 @@ export function readModule(exports: Readonly<Record<string, unknown>>): LoadedMo
 }
 
 function readDriver(driver: Record<string, unknown>): LoadedModule | string {
-  const { name, resources = [], input, output } = driver
+  const { name, resources = [], input, output, readsResults = true } = driver
   if (name !== undefined && typeof name !== "string") return "The driver's `name` must be a string"
   if (!isStringList(resources))
     return "The driver's `resources` must be a list of names of resource definitions"
   if (input !== undefined && !isSchema(input)) return notSchema("input")
   if (output !== undefined && !isSchema(output)) return notSchema("output")
+  if (typeof readsResults !== "boolean") return "The driver's `readsResults` must be true or false"
   return {
     description: { ...(name === undefined ? {} : { name }), resources, type: "module" },
     ...(input === undefined ? {} : { input }),
     ...(output === undefined ? {} : { output }),
+    ...(readsResults ? {} : { readsResults: false as const }),
     reconcile: (ctx) => (driver as { reconcile(ctx: DriverContext): unknown }).reconcile(ctx),
     ...(typeof driver["probe"] !== "function"
       ? {}

@@ -9,16 +9,18 @@ const schemaLengthMax = 64 * 1024
 
 type Side = "input" | "output"
 
-/** A driver's schemas as JSON Schema. One that cannot be written so is left out: a comfort is missing, nothing else. */
+/** What a driver takes and gives, its schemas as JSON Schema. One that cannot be written so is left out: a comfort is missing, nothing else. */
 export async function describeSchemas({
   input,
   output,
-}: Pick<LoadedModule, "input" | "output">): Promise<DriverSchemas> {
+  readsResults,
+}: Pick<LoadedModule, "input" | "output" | "readsResults">): Promise<DriverSchemas> {
   const inputSchema = await jsonSchemaOf(input, "input")
   const outputSchema = await jsonSchemaOf(output, "output")
   return {
     ...(inputSchema === undefined ? {} : { inputSchema }),
     ...(outputSchema === undefined ? {} : { outputSchema }),
+    ...(readsResults === undefined ? {} : { readsResults }),
   }
 }
 

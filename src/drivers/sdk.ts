@@ -126,6 +126,11 @@ export interface Driver<Input = unknown, Data = Json> {
    */
   readonly output?: StandardSchema<Data, unknown>
   /**
+   * `false`: it takes nothing from results of earlier steps but what its input holds. Then data over 64 KiB is left out of
+   * `ctx.results` and of `driverresults`, and its steps do not wait for a host that has such data and is gone. Default: true.
+   */
+  readonly readsResults?: boolean
+  /**
    * Finds out how an earlier attempt ended that was cut off, in a step with `effects: once`: the payment went through,
    * or it did not. `ctx.token` is that attempt's. Return nothing when you cannot tell; then somebody is asked.
    */

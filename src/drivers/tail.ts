@@ -10,8 +10,8 @@ export interface Tail {
   total(): number
 }
 
-/** A tail of {@link outputBytesMax} bytes. Holds at most one pushed chunk more than that. */
-export function createTail(): Tail {
+/** A tail of `bytesMax` bytes. Holds at most one pushed chunk more than that. */
+export function createTail(bytesMax = outputBytesMax): Tail {
   const chunks: Uint8Array[] = []
   let held = 0
   let total = 0
@@ -21,15 +21,15 @@ export function createTail(): Tail {
       held += bytes.length
       total += bytes.length
       for (let first = chunks[0]; first !== undefined; first = chunks[0]) {
-        if (held - first.length < outputBytesMax) break
+        if (held - first.length < bytesMax) break
         held -= first.length
         chunks.shift()
       }
     },
     text() {
       const all = Buffer.concat(chunks)
-      if (all.length <= outputBytesMax) return all.toString("utf8")
-      let start = all.length - outputBytesMax
+      if (all.length <= bytesMax) return all.toString("utf8")
+      let start = all.length - bytesMax
       while (start < all.length && ((all[start] ?? 0) & 0xc0) === 0x80) start++
       return all.toString("utf8", start)
     },

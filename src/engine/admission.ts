@@ -56,10 +56,13 @@ export function admission(draft: Draft): "admitted" | "waits" | Verdict {
   }
 }
 
-/** A run that ends gives back what it holds, and its place in the queue. */
+/**
+ * A run that ends gives back what it holds, and its place in the queue. Where this host knows of neither, its news are
+ * old: then the commit fails, and it looks again.
+ */
 export function release(draft: Draft, run: Run): void {
   if (run.concurrency === undefined) return
   const { key } = run.concurrency
   const known = draft.observed.concurrencyOf(key)
-  if (known !== undefined && isIn(known, run.runId)) draft.keep(key, released(known, run.runId))
+  draft.keep(key, known && released(known, run.runId))
 }

@@ -1,18 +1,16 @@
 import type { Attempt, DriverHost } from "../drivers/driver-host.ts"
 import { AttemptAbort } from "../drivers/driver-host.ts"
 import { messageOf } from "../errors.ts"
-import type { AttemptResult } from "../model/driver.ts"
+import type { AttemptOutcome, AttemptResult } from "../model/driver.ts"
 import type { JsonObject } from "../model/json.ts"
 import type { UnwrittenLogLine } from "../model/log.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
 import type { StepState } from "../model/run.ts"
 import { metadataOf, type RunContent } from "../model/run-scope.ts"
+import { type ResultStore, recorded } from "../results/result-store.ts"
 import type { LocalAttempt } from "./decision.ts"
 import { type Given, givenOrFailure } from "./given.ts"
 import type { Workspaces } from "./workspaces.ts"
-
-/** The largest `data` of a driver result, in bytes of JSON. Larger things belong into the workspace. */
-export const resultBytesMax = 1_000_000
 
 /** The longest message of a driver result, in characters; what is over it is cut. The log has no such limit. */
 export const resultMessageMax = 10_000
@@ -22,6 +20,8 @@ export interface AttemptOrder {
   readonly content: RunContent
   readonly step: PipelineStep
   readonly state: StepState & { readonly status: "running" }
+  /** May its driver read results of earlier steps that its input does not hold? */
+  readonly readsResults: boolean
 }
 
 /** Work for the end of the run. `signal` aborts when the attempt that asks for it is to end. */
@@ -36,6 +36,7 @@ export interface LocalAttemptsOptions {
   readonly workspaces: Pick<Workspaces, "pathOf" | "prepare">
   /** Resolves when the lines are durable. An attempt with lines that could not be written fails. */
   readonly log: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
+  readonly results: Pick<ResultStore, "write">
   readonly graceMs: number
   /** The same for one that this host no longer holds: it must be gone before another host may start its next. */
   readonly fencedGraceMs: number
@@ -54,7 +55,7 @@ interface Running {
   ended: Promise<void>
   aborted?: NonNullable<LocalAttempt["aborted"]>
   killed?: true
-  outcome?: AttemptResult
+  outcome?: AttemptOutcome
 }
 
 /** The attempts this host is running, or has run and not yet written down. */
@@ -110,7 +111,7 @@ export class LocalAttempts {
     order: AttemptOrder,
     given: Given | string,
     { abort, kill }: Pick<Running, "abort" | "kill">,
-  ): Promise<AttemptResult> {
+  ): Promise<AttemptOutcome> {
     if (typeof given === "string") return limited({ success: false, message: given, retryable: false })
     let unlogged: string | undefined
     const log = async (lines: readonly UnwrittenLogLine[]) => {
@@ -124,9 +125,11 @@ export class LocalAttempts {
       if (order.content.run.workspaceFrom !== undefined) await this.#prepareWorkspace(order, log)
       const signals = { signal: abort.signal, killSignal: kill.signal }
       const result = await this.#options.drivers.run(this.#attemptOf(order, given, { ...signals, log }))
-      return limited(
-        unlogged === undefined || !result.success ? result : { success: false, message: unlogged },
-      )
+      if (unlogged !== undefined && result.success) return limited({ success: false, message: unlogged })
+      return await recorded(limited(result), {
+        runId: order.content.run.runId,
+        results: this.#options.results,
+      })
     } catch (error) {
       return limited({ success: false, message: messageOf(error) })
     }
@@ -235,17 +238,8 @@ export class LocalAttempts {
 
 const none: ReadonlyMap<string, LocalAttempt> = new Map()
 
-/** What a step's record has room for. */
-function limited(given: AttemptResult): AttemptResult {
-  const result =
-    given.message.length <= resultMessageMax
-      ? given
-      : { ...given, message: `${given.message.slice(0, resultMessageMax)}…` }
-  if (result.data === undefined) return result
-  const bytes = Buffer.byteLength(JSON.stringify(result.data))
-  if (bytes <= resultBytesMax) return result
-  return {
-    success: false,
-    message: `the driver's data is ${bytes} bytes; at most ${resultBytesMax} are kept (put large things into the workspace)`,
-  }
+/** With as much of its message as a step's record has room for. */
+function limited(result: AttemptResult): AttemptResult {
+  if (result.message.length <= resultMessageMax) return result
+  return { ...result, message: `${result.message.slice(0, resultMessageMax)}…` }
 }

@@ -1,8 +1,9 @@
 import type { ConcurrencyRecord } from "../model/concurrency.ts"
-import type { AttemptResult } from "../model/driver.ts"
+import type { AttemptOutcome, DataRef } from "../model/driver.ts"
 import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
 import type { Claim, Run, StepState } from "../model/run.ts"
+import type { DataState } from "./large-data.ts"
 
 /* What `plan` decides on, and what it decides. */
 
@@ -23,6 +24,8 @@ export interface Observed {
   readonly env: { readonly [name: string]: string }
   /** The hash of the pipeline of its name as it is now; of account for a run that is held. */
   readonly currentHash?: string
+  /** Large data of its results, as far as it was asked for. */
+  dataOf(ref: DataRef): DataState | undefined
   /** What the run refers to and the store does not hold, as the message of its failure. */
   readonly missing?: string
   readonly states: ReadonlyMap<string, StepState>
@@ -53,7 +56,7 @@ export interface LocalAttempt {
   readonly aborted?: "timeout" | "cancelled" | "shutdown" | "fenced"
   /** It was told to end without a grace period. */
   readonly killed?: true
-  readonly outcome?: AttemptResult
+  readonly outcome?: AttemptOutcome
 }
 
 /** What this host knows of drivers, and how much it may still take on. */
@@ -67,6 +70,8 @@ export interface HostView {
   hashOf(driver: string): string | undefined
   /** Where the code with this hash, which a run is pinned to, can be run. */
   locate(hash: string): CodePlace
+  /** May this code read results of earlier steps that its input does not hold? */
+  readsResults(hash: string): boolean
   /** Has this host the labels the run's pipeline asks for? And does any other live host? */
   readonly fits: boolean
   readonly othersFit: boolean
@@ -144,4 +149,6 @@ export interface Plan {
   readonly starved: boolean
   /** The run could end but for the watch, which has not shown its newest header yet: look again when it has. */
   readonly behind: boolean
+  /** Large data that something was not decided for lack of: bring it here and plan again. */
+  readonly lacking: readonly DataRef[]
 }

@@ -1,4 +1,5 @@
 import type { ConcurrencyRecord } from "../model/concurrency.ts"
+import type { DataRef } from "../model/driver.ts"
 import type { Run, StepState } from "../model/run.ts"
 import type { StepStates } from "../model/standing.ts"
 import type { Effect, Now, Observed, Plan, Transition } from "./decision.ts"
@@ -14,6 +15,7 @@ export class Draft {
   startCount = 0
   starved = false
   behind = false
+  readonly #lacking = new Set<DataRef>()
   readonly #settled: Transition[] = []
   readonly #started: Transition[] = []
   readonly #effects: Effect[] = []
@@ -82,6 +84,11 @@ export class Draft {
     this.#effects.push(effect)
   }
 
+  /** Has large data brought here before the run is planned again. */
+  lack(ref: DataRef): void {
+    this.#lacking.add(ref)
+  }
+
   wakeAt(monotonicMs: number): void {
     this.#wakeAtMs = Math.min(this.#wakeAtMs, monotonicMs)
   }
@@ -106,6 +113,7 @@ export class Draft {
       wakeAtMs: this.#wakeAtMs,
       starved: this.starved,
       behind: this.behind,
+      lacking: [...this.#lacking],
     }
   }
 }

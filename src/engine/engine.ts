@@ -1,9 +1,6 @@
 import type { Logger } from "pino"
-import type { DriverHost } from "../drivers/driver-host.ts"
 import { messageOf } from "../errors.ts"
 import type { HostLease } from "../hosts/host-lease.ts"
-import type { Labels } from "../model/labels.ts"
-import type { UnwrittenLogLine } from "../model/log.ts"
 import { isEnded, type Run } from "../model/run.ts"
 import { follow } from "../store/follow.ts"
 import { prefixes } from "../store/keys.ts"
@@ -15,8 +12,10 @@ import { ConcurrencyKeys } from "./concurrency-keys.ts"
 import { CurrentPipelines } from "./current-pipelines.ts"
 import type { Effect, Now, Observed, Transition } from "./decision.ts"
 import { DeferredWork } from "./deferred-work.ts"
+import type { EngineOptions } from "./engine-options.ts"
 import { OtherHosts } from "./hosts.ts"
 import { KnownRuns } from "./known-runs.ts"
+import { LargeData } from "./large-data.ts"
 import type { ObservedRun } from "./observe.ts"
 import { observedOf, orderOf } from "./observed-run.ts"
 import { plan } from "./plan.ts"
@@ -25,26 +24,6 @@ import { RunRecords } from "./records.ts"
 import { requestReplacement } from "./replacement.ts"
 import { StarvedRuns } from "./starved-runs.ts"
 import { Troubles } from "./troubles.ts"
-import type { Workspaces } from "./workspaces.ts"
-
-export interface EngineOptions {
-  readonly store: Store
-  readonly drivers: DriverHost
-  readonly appendLog: (runId: string, lines: readonly UnwrittenLogLine[]) => Promise<void>
-  /** This host's lease. It is held before the engine starts, and given back after the engine has stopped. */
-  readonly lease: HostLease
-  /** The id of its data folder, where {@link appendLog} writes. */
-  readonly folder: string
-  /** This host's labels. */
-  readonly labels: Labels
-  /** How long an attempt that is aborted may take to end by itself. */
-  readonly graceMs: number
-  readonly attemptsMax: number
-  /** The host's variables that expressions may read. */
-  readonly env: { readonly [name: string]: string }
-  readonly workspaces: Pick<Workspaces, "pathOf" | "prepare">
-  readonly log: Logger
-}
 
 /** Runs being worked on at the same moment; the others wait in the queue. It bounds reads, not attempts. */
 const parallelMax = 256
@@ -70,6 +49,7 @@ export class Engine implements AsyncDisposable {
   readonly #pipelines: CurrentPipelines
   readonly #deferred: DeferredWork
   readonly #keys: ConcurrencyKeys
+  readonly #data: LargeData
   readonly #runs: KnownRuns
   readonly #queue: RunQueue
   readonly #starved = new StarvedRuns()
@@ -94,6 +74,7 @@ export class Engine implements AsyncDisposable {
     this.#keys = new ConcurrencyKeys(options.store, (runIds) => {
       for (const runId of runIds) this.#runs.wakeKnown(runId)
     })
+    this.#data = new LargeData(options.results)
     this.#records = new RunRecords(options.store)
     this.#queue = new RunQueue({ parallelMax, work: (runId) => this.#look(runId) })
     this.#runs = new KnownRuns((runId) => this.#queue.wake(runId))
@@ -107,6 +88,7 @@ export class Engine implements AsyncDisposable {
       drivers: options.drivers,
       workspaces: options.workspaces,
       log: options.appendLog,
+      results: options.results,
       graceMs: options.graceMs,
       // A lease is given up at two thirds of its TTL, and others may start what it held at the end of it.
       fencedGraceMs: Math.min(options.graceMs, options.lease.ttlMs / 4),
@@ -226,6 +208,7 @@ export class Engine implements AsyncDisposable {
 
   /** Plans and applies until there is nothing to do for this run now. */
   async #advance(run: ObservedRun): Promise<void> {
+    using _ = this.#data.holdFor(run)
     let conflicts = 0
     // Without a lease nothing may be claimed, launched or written; with the next one every run is looked at again.
     while (!this.#stop.signal.aborted && this.#lease.current !== undefined) {
@@ -234,14 +217,15 @@ export class Engine implements AsyncDisposable {
       if (run.header === undefined) return this.#drop(run.runId)
       if (missing === undefined && !run.hasItsPipeline) continue
       const observed = this.#observed(run, run.header, missing)
-      const { transitions, effects, wakeAtMs, starved, behind } = plan(observed, clock())
+      const { transitions, effects, wakeAtMs, starved, behind, lacking } = plan(observed, clock())
       for (const effect of effects) this.#perform(run, effect)
       if (starved) this.#starved.add(run.runId, run.pipeline?.content.priority ?? 0)
       if (behind) this.#runs.wakeWhenCaughtUp(run.runId)
       this.#queue.wakeAt(run.runId, wakeAtMs)
       if (transitions.length === 0) {
         if (isEnded(run.header.status)) this.#endTracking(run)
-        if (effects.every(({ type }) => type === "fetch" || type === "replace")) return
+        if (lacking.length > 0) await run.data?.load(lacking)
+        else if (effects.every(({ type }) => type === "fetch" || type === "replace")) return
       } else if (await this.#commit(run, transitions)) {
         conflicts = 0
       } else {
@@ -346,7 +330,7 @@ export class Engine implements AsyncDisposable {
   }
 
   #launch(run: ObservedRun, stepId: string): void {
-    this.#attempts.launch(orderOf(run, stepId, this.#options.env))
+    this.#attempts.launch(orderOf(run, stepId, this.#options))
   }
 
   #observed(run: ObservedRun, header: Run, missing: string | undefined): Observed {

@@ -35,9 +35,11 @@ function standings({ run, pipeline, steps, states }: AttemptOrder["content"]) {
 }
 
 /** What an attempt is given, or why it cannot be: an expression without a value, in words for the attempt's failure. */
-export function givenOrFailure({ content, step }: AttemptOrder): Given | string {
-  const results = resultsBefore(step, content)
-  const resource = resourceFor(content, results)
+export function givenOrFailure({ content, step, readsResults }: AttemptOrder): Given | string {
+  // What an expression has read need not go to a driver that reads nothing but its input.
+  const shown = readsResults ? content : { ...content, dataAt: () => undefined }
+  const results = resultsBefore(step, shown)
+  const resource = resourceFor(shown, results)
   const shared = envOf(content)
   const plain = { results, resource, timeoutMs: step.timeoutMs, input: step.with ?? {} }
   if (!isDynamic(step)) return { ...plain, env: { ...shared, ...step.env } }

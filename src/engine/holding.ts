@@ -55,8 +55,8 @@ function isMended(draft: Draft, steps: readonly PipelineStep[], { known }: Held)
 }
 
 /**
- * The run goes on at what failed, on the pipeline and drivers of now. It stays held until all of that is written, and
- * attempts are counted on, so that no token comes twice.
+ * The run goes on at what failed, on the pipeline and drivers of now, and with all of its time. It stays held until all
+ * of that is written, and attempts are counted on, so that no token comes twice.
  */
 function resume(draft: Draft, steps: readonly PipelineStep[]): void {
   for (const { id } of toDoAgain(draft, steps)) {
@@ -70,6 +70,7 @@ function resume(draft: Draft, steps: readonly PipelineStep[]): void {
   draft.run = {
     ...run,
     mended: (run.mended ?? 0) + 1,
+    mendedAt: stamp(draft.now),
     ...(currentHash === undefined || pipeline === undefined
       ? {}
       : { pipeline: { name: pipeline.name, hash: currentHash } }),

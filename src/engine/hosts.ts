@@ -113,6 +113,7 @@ export function viewHost({
       if (bundles.mayHold(hash)) return "store"
       return others.haveContent(hash, wanted) ? "elsewhere" : "nowhere"
     },
+    readsResults: (hash) => drivers.schemasOf(hash).readsResults !== false,
     couldStart: (other, driver) => others.couldStart(other, driver, wanted),
     servedAs: (driver) => [...others.contentsOf(driver), drivers.find(driver)?.hash ?? []].flat(),
     elsewhere: (driver) => others.have(driver, wanted),

@@ -13,6 +13,7 @@ import {
 } from "../store/keys.ts"
 import type { Change, Guard, Revision, Store } from "../store/store.ts"
 import type { Now, Observed } from "./decision.ts"
+import type { HeldData } from "./large-data.ts"
 
 /**
  * What this host knows of one run: its records as last seen, by the watch, by a read, or by this host's own commits.
@@ -28,6 +29,8 @@ export class ObservedRun {
   /** Read when they are first needed. Only a run that was held and mended goes on with another revision. */
   pipeline: { readonly hash: string; readonly content: Pipeline } | undefined
   resource: Resource | undefined
+  /** Large data of its results, while it is looked at. */
+  data: HeldData | undefined
   #complete: boolean
   /** When what is timed is over, on the monotonic clock: fixed when it is first asked for. */
   readonly #due = new Map<string, number>()

@@ -1,3 +1,5 @@
+import type { DriverHost } from "../drivers/driver-host.ts"
+import type { DataRef } from "../model/driver.ts"
 import { present } from "../model/present.ts"
 import type { Run } from "../model/run.ts"
 import type { RunContent } from "../model/run-scope.ts"
@@ -32,6 +34,7 @@ export function observedOf(run: ObservedRun, header: Run, around: Surroundings):
     env: around.env,
     currentHash: "held" in header ? around.pipelines.get(header.pipeline?.name ?? "") : undefined,
     missing: around.missing,
+    dataOf: (ref: DataRef) => run.data?.stateOf(ref),
     states: run.states,
     claims: run.claims,
     caughtUp: around.caughtUp,
@@ -44,8 +47,12 @@ export function observedOf(run: ObservedRun, header: Run, around: Surroundings):
 }
 
 /** An attempt of a step that this host has claimed. */
-export function orderOf(run: ObservedRun, stepId: string, env: RunContent["env"]): AttemptOrder {
-  const { header, resource, states } = run
+export function orderOf(
+  run: ObservedRun,
+  stepId: string,
+  { env, drivers }: { readonly env: RunContent["env"]; readonly drivers: Pick<DriverHost, "schemasOf"> },
+): AttemptOrder {
+  const { header, resource, states, data } = run
   const pipeline = run.pipeline?.content
   const steps = header === undefined ? [] : stepsOfRun(header, pipeline)
   const step = steps.find((candidate) => candidate.id === stepId)
@@ -53,5 +60,11 @@ export function orderOf(run: ObservedRun, stepId: string, env: RunContent["env"]
   if (!header || step === undefined || state?.status !== "running" || resource === undefined) {
     throw new Error(`a claimed step has a running state, a step and a resource: ${run.runId}/${stepId}`)
   }
-  return { content: { run: header, pipeline, steps, states, resource, env }, step, state }
+  const dataAt = data?.dataAt ?? (() => undefined)
+  return {
+    content: { run: header, pipeline, steps, states, resource, env, dataAt },
+    step,
+    state,
+    readsResults: drivers.schemasOf(state.driverHash).readsResults !== false,
+  }
 }

@@ -11,6 +11,7 @@ import type { Effect, LocalAttempt, Now, Observed, Plan } from "./decision.ts"
 import { Draft } from "./draft.ts"
 import { hold, watchHeld } from "./holding.ts"
 import { begin, contentOf, startDue, takeUp } from "./starting.ts"
+import { claimedData } from "./step-data.ts"
 import { afterAttempt, cancelledUnattended, stamp } from "./step-states.ts"
 
 /** Decides, from what is observed and nothing else, what this host does next about one run. Pure. */
@@ -149,7 +150,7 @@ class Planning {
     const { run } = this.#draft
     if (run.status !== "running" || run.held !== undefined || decided(run) !== undefined) return
     const timeoutMs = run.values?.timeoutMs ?? this.#observed.pipeline?.timeoutMs
-    if (timeoutMs === undefined || !this.#draft.isOver(run.startedAt, timeoutMs)) return
+    if (timeoutMs === undefined || !this.#draft.isOver(run.mendedAt ?? run.startedAt, timeoutMs)) return
     const message = `the run timed out after ${formatDuration(timeoutMs)}`
     this.#draft.run = { ...run, stopping: { status: "failed", message } }
     // Where the steps stood before that is no longer so.
@@ -219,7 +220,7 @@ class Planning {
       if (standings.of.get(step.id)?.type !== "running") continue
       running++
       if (this.#isOrphan(step.id)) takeUp(draft, step)
-      else this.#launchIfClaimed(step.id)
+      else this.#launchIfClaimed(step)
     }
     const taken = draft.startCount
     const { maxParallel = Number.POSITIVE_INFINITY } = this.#observed.pipeline ?? {}
@@ -237,12 +238,15 @@ class Planning {
   }
 
   /** A claim of ours without an attempt: the commit that made it is news to us, so the attempt is still to be run. */
-  #launchIfClaimed(stepId: string): void {
+  #launchIfClaimed(step: PipelineStep): void {
+    const { id: stepId } = step
     const state = this.#observed.states.get(stepId)
     if (state?.status !== "running" || this.#observed.local.has(stepId)) return
-    if (this.#holds(stepId, state.attempt)) {
-      this.#draft.effect({ type: "launch", stepId, attempt: state.attempt })
-    }
+    if (!this.#holds(stepId, state.attempt)) return
+    const data = claimedData(this.#draft, step, state.driverHash)
+    if (data === "here") this.#draft.effect({ type: "launch", stepId, attempt: state.attempt })
+    // As an orphan it is taken up when the data is here, and says what it waits for.
+    else if (data === "away") this.#draft.release(stepId)
   }
 
   /** Every step of the way has ended: how the run ends is decided now. */

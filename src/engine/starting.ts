@@ -1,15 +1,16 @@
 import { messageOf } from "../errors.ts"
-import { formatDuration } from "../model/duration.ts"
 import { evaluateCondition } from "../model/expression.ts"
 import { valuesOf } from "../model/expression-values.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
-import { describeWaiting, isNew, type Run, type WaitingFor } from "../model/run.ts"
+import { isNew, type Run } from "../model/run.ts"
 import { type RunContent, stepScope } from "../model/run-scope.ts"
 import type { Standings, Upstream } from "../model/standing.ts"
 import type { Draft } from "./draft.ts"
+import { dataIn } from "./large-data.ts"
+import { waitFor } from "./queueing.ts"
+import { hasAttemptData, hasConditionData } from "./step-data.ts"
 import {
   failedToStart,
-  isQueued,
   resolved,
   skipped,
   stamp,
@@ -17,7 +18,6 @@ import {
   timerMs,
   unresolved,
   type Waiting,
-  waiting,
 } from "./step-states.ts"
 import { isLeft, logPlace } from "./whereabouts.ts"
 
@@ -57,6 +57,7 @@ function mayStart(draft: Draft, stepId: string, state: Waiting): boolean {
 /** Does its `if` let it start? If not, that is planned. */
 function passes(draft: Draft, { step, upstream, standings }: Omit<DueStep, "hasRoom">): boolean {
   if (step.if === undefined) return true
+  if (!hasConditionData(draft, step)) return false
   const scope = stepScope(contentOf(draft), step, { standings, status: upstream })
   try {
     if (evaluateCondition(step.if, scope)) return true
@@ -73,7 +74,7 @@ function passes(draft: Draft, { step, upstream, standings }: Omit<DueStep, "hasR
 export function contentOf({ observed, run, states }: Draft, steps = observed.steps): RunContent {
   const { pipeline, resource, env } = observed
   if (resource === undefined) throw new Error("a run whose resource is missing must have failed")
-  return { run, pipeline, steps, states, resource, env }
+  return { run, pipeline, steps, states, resource, env, dataAt: (ref) => dataIn(observed.dataOf(ref)) }
 }
 
 /**
@@ -107,6 +108,7 @@ function start(draft: Draft, step: PipelineStep): void {
     draft.starved = true
     return
   }
+  if (!hasAttemptData(draft, step, driverHash)) return
   begin(draft)
   pin(draft, { [step.driver]: driverHash })
   // Every start writes the header then, so that two hosts cannot both take the last place.
@@ -147,20 +149,6 @@ function codeFor(draft: Draft, step: PipelineStep): string | undefined {
 /** The content of its driver that the run, or the step itself, is pinned to. */
 function codeOf(run: Run, { driver, role }: PipelineStep): string | undefined {
   return role?.type === "deferred" ? role.driverHash : run.drivers?.[driver]
-}
-
-/** It waits for a driver or a host; not for longer than its `queueTimeout`. */
-function waitFor(draft: Draft, step: PipelineStep, waitingFor: WaitingFor): void {
-  const before = draft.states.get(step.id)
-  const { queueTimeoutMs } = step
-  if (queueTimeoutMs !== undefined && before?.status === "waiting" && isQueued(before.waitingFor)) {
-    if (draft.isOver(before.since, queueTimeoutMs)) {
-      const message = `${describeWaiting(waitingFor)}: none came within ${formatDuration(queueTimeoutMs)}`
-      draft.settle(step.id, failedToStart(before, message, draft.now))
-      return
-    }
-  }
-  draft.wait(step.id, waiting(before, waitingFor, draft.now))
 }
 
 /** The run starts, if it has not: it is pinned to all the drivers of its steps that this host has. */

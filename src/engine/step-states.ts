@@ -1,4 +1,4 @@
-import type { AttemptResult } from "../model/driver.ts"
+import type { AttemptOutcome } from "../model/driver.ts"
 import { durationMsMax } from "../model/duration.ts"
 import type { Retry } from "../model/pipeline.ts"
 import { type Condition, describeWaiting, type StepState, type WaitingFor } from "../model/run.ts"
@@ -83,7 +83,7 @@ export function waiting(
   return {
     status: "waiting",
     waitingFor,
-    // One that waits in turn for a host and a driver has been in the queue all the time.
+    // One that waits in turn for a host, a driver and data has been in the queue all the time.
     since: before?.status === "waiting" && isQueued(before.waitingFor) ? before.since : stamp(now),
     attempt: before?.attempt ?? 0,
     ...originOf(before),
@@ -92,10 +92,11 @@ export function waiting(
 
 /** Is it a wait that `queueTimeout` bounds? */
 export function isQueued({ type }: WaitingFor): boolean {
-  return type === "driver" || type === "host"
+  return type === "driver" || type === "host" || type === "data"
 }
 
 function isSame(a: WaitingFor, b: WaitingFor): boolean {
+  if (a.type === "data" && b.type === "data") return a.stepId === b.stepId && a.hostId === b.hostId
   return a.type === "driver" && b.type === "driver"
     ? a.driver === b.driver && a.hash === b.hash
     : a.type === b.type
@@ -104,7 +105,7 @@ function isSame(a: WaitingFor, b: WaitingFor): boolean {
 /** What an attempt came to, and whether and when there may be another one. */
 export interface Outcome {
   readonly local: LocalAttempt
-  readonly outcome: AttemptResult
+  readonly outcome: AttemptOutcome
   /** Absent: there is no other attempt. */
   readonly retry: Retry | undefined
   /** From 0 to 1: what is left to chance in the wait for the next one. */

@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises"
+import { syncFolder } from "../files/write-durably.ts"
 
 /**
  * Makes the names of new files in a folder durable. Callers that come while a sync is under way share the next one,
@@ -25,14 +25,5 @@ export function folderSync(folder: string): () => Promise<void> {
         return begin()
       })
     return next
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r")
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }

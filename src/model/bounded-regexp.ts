@@ -38,7 +38,7 @@ export function newBudget(): Budget {
  * that texts as long as it are not tried again.
  */
 export function boundedRegExp(budget: Budget): RegExpEngine {
-  const engine = (pattern: string, flags: string): RegExpLike => {
+  const engine = (pattern: string, flags: string): RegExpLike & { toString(): string } => {
     const regExp = new RegExp(pattern, flags)
     let burnsFrom = Number.POSITIVE_INFINITY
     return {
@@ -51,6 +51,8 @@ export function boundedRegExp(budget: Budget): RegExpEngine {
         if (!budget.spend(tookMs)) throw new PatternTooSlow(pattern)
         return matches
       },
+      // Ajv takes two patterns for the same when this is the same.
+      toString: () => String(regExp),
     }
   }
   return Object.assign(engine, { code: "new RegExp" })

@@ -9,13 +9,53 @@ export interface DriverResult {
   readonly success: boolean
   readonly message: string
   readonly data?: Json
+  /** Whoever has a {@link RecordedResult} decides what becomes of the data before it is one of these. */
+  readonly dataRef?: never
 }
 
-/**
- * How an attempt ended on a host. `probed`: it asked the driver's probe, and that could tell. `retryable: false`: it
- * failed, and the driver knows that another attempt would fail too.
- */
-export type AttemptResult = DriverResult & { readonly probed?: true; readonly retryable?: false }
+/** A driver result as it is written down: `data` that is large lies in a file, and stands here by reference. */
+export type RecordedResult =
+  | DriverResult
+  | {
+      readonly success: boolean
+      readonly message: string
+      readonly data?: never
+      readonly dataRef: DataRef
+    }
+
+/** The largest `data` of a driver result, in bytes of JSON, that stands in the step's record. What is larger lies in a file. */
+export const inlineBytesMax = 64 * 1024
+
+/** The largest `data` there may be. Larger things belong into the workspace. */
+export const dataBytesMax = 64 * 1024 * 1024
+
+/** Data in a file: where it lies, and what is in it. It never changes. */
+export interface DataRef {
+  /** Its length as JSON. */
+  readonly bytes: number
+  /** Of that JSON, in hex. */
+  readonly sha256: string
+  /** The run whose file it is: not always the one that holds the reference. */
+  readonly runId: string
+  /** The id of the data folder. */
+  readonly folder: string
+  /** The host that ran on that data folder then: for people. */
+  readonly hostId: string
+}
+
+/** What an attempt's end says beside its result. */
+interface AttemptEnd {
+  /** It asked the driver's probe, and that could tell. */
+  readonly probed?: true
+  /** It failed, and the driver knows that another attempt would fail too. */
+  readonly retryable?: false
+}
+
+/** How an attempt ended, as its driver says it. */
+export type AttemptResult = DriverResult & AttemptEnd
+
+/** The same, once large data is in its file. */
+export type AttemptOutcome = RecordedResult & AttemptEnd
 
 /**
  * Reads a driver's answer: nothing is success, and a missing `message` is empty. Anything else that is not a driver
@@ -57,6 +97,8 @@ export interface DriverDescription {
 export interface DriverSchemas {
   readonly inputSchema?: JsonObject
   readonly outputSchema?: JsonObject
+  /** It takes nothing from results of earlier steps but what its input holds: large ones need not be brought to it. */
+  readonly readsResults?: false
 }
 
 /** The code of a driver as it is kept in the store: its text is in that many parts, in order. */

@@ -20,7 +20,7 @@ export interface DryProgress {
 export function contentBefore({ pipeline, resource, event, env }: DryRunSources): RunContent {
   const { resource: type, name, version, createdAt } = resource
   const run = { runId: "", event, resource: { type, name, version }, createdAt, status: "pending" } as const
-  return { run, pipeline, steps: pipeline.steps, states: new Map(), resource, env }
+  return { run, pipeline, steps: pipeline.steps, states: new Map(), resource, env, dataAt: () => undefined }
 }
 
 /** The variables of the pipeline that are made of none of the host's. */

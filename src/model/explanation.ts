@@ -95,6 +95,15 @@ export type Reason =
       readonly since?: string
       readonly until?: string
     }
+  /** Large data of this step is on a host that did not answer. `until`: its `queueTimeout` is over then. */
+  | {
+      readonly type: "data"
+      readonly stepId: string
+      readonly bytes: number
+      readonly hostId: string
+      readonly since: string
+      readonly until?: string
+    }
   /** Nothing is in its way. `workspace`: where the steps before it left it. */
   | {
       readonly type: "starting"

@@ -1,9 +1,9 @@
-import type { DriverResult } from "./driver.ts"
+import type { DataRef, DriverResult, RecordedResult } from "./driver.ts"
 import type { ExpressionScope } from "./expression.ts"
 import type { Json, JsonObject } from "./json.ts"
 import type { Pipeline, PipelineStep } from "./pipeline.ts"
 import type { Resource } from "./resource.ts"
-import type { Run } from "./run.ts"
+import type { Run, StepState } from "./run.ts"
 import { type Standings, type StepStates, stateStatus, type Upstream } from "./standing.ts"
 import { upstreamOf } from "./step-graph.ts"
 
@@ -17,6 +17,8 @@ export interface RunContent {
   readonly resource: Resource
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
+  /** Large data that was brought into memory for this; undefined for what was not. */
+  readonly dataAt: (ref: DataRef) => Json | undefined
 }
 
 /** The pipeline's metadata as steps see it: with its expressions evaluated, once the run has started. */
@@ -63,22 +65,33 @@ export function stepScope(
   }
 }
 
-/** Results of all steps this one comes after, near or far, by step id. */
+/** Results of all steps this one comes after, near or far, by step id; without the large data that is not at hand. */
 export function resultsBefore(
   step: PipelineStep,
-  { steps, states }: Pick<RunContent, "steps" | "states">,
+  { steps, states, dataAt }: Pick<RunContent, "steps" | "states" | "dataAt">,
 ): Record<string, DriverResult> {
   const results: Record<string, DriverResult> = {}
   for (const id of upstreamOf(step, steps)) {
     const state = states.get(id)
-    if (state !== undefined && "result" in state) results[id] = state.result
+    if (state !== undefined && "result" in state) results[id] = withData(state.result, dataAt)
   }
   return results
 }
 
+function withData(result: RecordedResult, dataAt: RunContent["dataAt"]): DriverResult {
+  if (result.dataRef === undefined) return result
+  const { dataRef, ...rest } = result
+  const data = dataAt(dataRef)
+  return data === undefined ? rest : { ...rest, data }
+}
+
+/** Data up to this is in the flat keys of {@link resourceFor}: twice in text is too much for what is larger. */
+const flatBytesMax = 1_000_000
+
 /**
  * The resource as drivers and expressions see it: the pipeline's metadata below its own, and earlier results as
- * `driverresults`, both nested and, for drivers of the older contract, as flat keys that hold JSON strings.
+ * `driverresults`, both nested and, for drivers of the older contract, as flat keys that hold JSON strings. In
+ * these, data over {@link flatBytesMax} is only named.
  */
 export function resourceFor(
   content: RunContent,
@@ -88,8 +101,12 @@ export function resourceFor(
   const byDriver = resultsByDriver(content.steps, results)
   const metadata: Record<string, Json> = { ...metadataOf(content), ...resource.metadata }
   if (byDriver.size > 0) {
-    metadata["driverresults"] = Object.fromEntries(byDriver) as unknown as JsonObject
-    for (const [driver, result] of byDriver) metadata[`driverresults.${driver}`] = JSON.stringify(result)
+    metadata["driverresults"] = Object.fromEntries(
+      [...byDriver].map(([driver, { result }]) => [driver, result]),
+    ) as unknown as JsonObject
+    for (const [driver, { result, stepId }] of byDriver) {
+      metadata[`driverresults.${driver}`] = JSON.stringify(flat(result, content.states.get(stepId)))
+    }
   }
   return { ...resource, metadata }
 }
@@ -98,12 +115,19 @@ export function resourceFor(
 function resultsByDriver(
   steps: readonly PipelineStep[],
   results: { readonly [stepId: string]: DriverResult },
-): Map<string, DriverResult> {
-  const byDriver = new Map<string, DriverResult>()
+): Map<string, { readonly stepId: string; readonly result: DriverResult }> {
+  const byDriver = new Map<string, { stepId: string; result: DriverResult }>()
   if (Object.keys(results).length === 0) return byDriver
   for (const step of steps) {
     const result = results[step.id]
-    if (result !== undefined) byDriver.set(step.driver, result)
+    if (result !== undefined) byDriver.set(step.driver, { stepId: step.id, result })
   }
   return byDriver
+}
+
+function flat(result: DriverResult, state: StepState | undefined): object {
+  const recorded = state !== undefined && "result" in state ? state.result : result
+  if (recorded.dataRef === undefined || recorded.dataRef.bytes <= flatBytesMax) return result
+  const { bytes, sha256 } = recorded.dataRef
+  return { ...recorded, dataRef: { bytes, sha256 } }
 }

@@ -1,4 +1,5 @@
-import type { DriverResult } from "./driver.ts"
+import type { RunConcurrency } from "./concurrency.ts"
+import type { DataRef, DriverResult, RecordedResult } from "./driver.ts"
 import type { ResourceEvent } from "./event.ts"
 import type { Pipeline, PipelineStep, StepRole } from "./pipeline.ts"
 import { present } from "./present.ts"
@@ -26,6 +27,10 @@ export interface RunView {
   readonly drivers?: { readonly [driver: string]: string }
   /** The run this one does again. It may be gone by now. */
   readonly rerunOf?: string
+  /** The concurrency key it holds or held, or with `queuedAt`, waits for. */
+  readonly concurrency?: RunConcurrency
+  /** Since when it waits, about to fail, for its pipeline or a driver to be mended. */
+  readonly heldSince?: string
   readonly createdAt: string
   readonly startedAt?: string
   readonly finishedAt?: string
@@ -54,12 +59,22 @@ export interface StepView {
   readonly finishedAt?: string
   /** Of the newest attempt. */
   readonly durationMs?: number
-  readonly result?: DriverResult
+  readonly result?: ResultView
   /** The run whose result this is, when this one began behind it. */
   readonly keptFrom?: string
   /** Its `if`, which was false, and what that read. */
   readonly condition?: Condition
 }
+
+/** A driver result; large data is behind a path of the API. */
+export type ResultView =
+  | DriverResult
+  | {
+      readonly success: boolean
+      readonly message: string
+      readonly data?: never
+      readonly dataRef: Pick<DataRef, "bytes" | "sha256"> & { readonly url: string }
+    }
 
 /** Puts a run together from its records. `pipeline`: the revision it is pinned to; a run without one has its own steps. */
 export function viewRun(
@@ -69,7 +84,9 @@ export function viewRun(
 ): RunView {
   const steps = stepsOfRun(run, pipeline)
   const standings = runStandings(run, steps, { states, failFast: pipeline?.failFast !== false })
-  const views = steps.map((step) => viewStep(step, states.get(step.id), standings.of.get(step.id)))
+  const views = steps.map((step) =>
+    viewStep(run.runId, step, { state: states.get(step.id), standing: standings.of.get(step.id) }),
+  )
   return {
     ...present({
       runId: run.runId,
@@ -80,6 +97,8 @@ export function viewRun(
       pipeline: run.pipeline,
       drivers: run.drivers,
       rerunOf: run.rerunOf,
+      concurrency: run.concurrency,
+      heldSince: run.status === "running" ? run.held?.since : undefined,
       createdAt: run.createdAt,
       cancelRequestedAt: run.cancelRequestedAt,
     }),
@@ -123,9 +142,9 @@ function explainAt({ runId }: Run): string {
 }
 
 function viewStep(
+  runId: string,
   step: PipelineStep,
-  state: StepState | undefined,
-  standing: Standing | undefined,
+  { state, standing }: { readonly state: StepState | undefined; readonly standing: Standing | undefined },
 ): StepView {
   const status = stateStatus(state, standing)
   const attempted = state !== undefined && "hostId" in state ? state : undefined
@@ -145,8 +164,19 @@ function viewStep(
       condition: state?.status === "skipped" ? state.condition : undefined,
     }),
     ...(state === undefined || state.status === "waiting" ? {} : timesOf(state)),
-    ...(state !== undefined && "result" in state ? { result: state.result } : {}),
+    ...(state !== undefined && "result" in state
+      ? { result: viewResult(state.result, { runId, stepId: step.id }) }
+      : {}),
   }
+}
+
+function viewResult(
+  result: RecordedResult,
+  { runId, stepId }: { readonly runId: string; readonly stepId: string },
+): ResultView {
+  if (result.dataRef === undefined) return result
+  const { bytes, sha256 } = result.dataRef
+  return { ...result, dataRef: { bytes, sha256, url: `/runs/${runId}/steps/${stepId}/data` } }
 }
 
 function messageOf(state: StepState | undefined, standing: Standing | undefined): string {

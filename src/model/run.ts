@@ -1,5 +1,5 @@
 import type { RunConcurrency } from "./concurrency.ts"
-import type { DriverResult } from "./driver.ts"
+import type { RecordedResult } from "./driver.ts"
 import type { ResourceEvent } from "./event.ts"
 import type { ReadValue } from "./expression-values.ts"
 import type { JsonObject } from "./json.ts"
@@ -36,6 +36,8 @@ interface RunIdentity {
   readonly deferred?: readonly PipelineStep[]
   /** The run this one does again. It may be gone by now. */
   readonly rerunOf?: string
+  /** The runs whose files hold large data of results that it began with. They may be gone: the files are not. */
+  readonly dataFrom?: readonly string[]
   /** The run whose workspace it begins with, a copy of it, on a host that still has that. */
   readonly workspaceFrom?: string
   readonly createdAt: string
@@ -47,6 +49,8 @@ interface RunIdentity {
   readonly values?: RunValues
   /** How often it was held and went on, with its pipeline or a driver mended. */
   readonly mended?: number
+  /** When it went on last, mended: from then on it has its `timeout` anew. */
+  readonly mendedAt?: string
   /** The concurrency key it holds, or waits for; absent before it asked, and where its pipeline has none. */
   readonly concurrency?: RunConcurrency
   /** The run with the same concurrency key that it was cancelled for. */
@@ -117,6 +121,8 @@ export type WaitingFor =
   | { readonly type: "timer"; readonly until: string }
   /** For a live host that has these labels. */
   | { readonly type: "host"; readonly labels: Labels }
+  /** For large data of an earlier step, which no host can be asked for that has it. */
+  | { readonly type: "data"; readonly stepId: string; readonly bytes: number; readonly hostId: string }
   /** For somebody to say how an attempt ended that was cut off, and must not simply be done again. */
   | { readonly type: "resolution"; readonly interrupted: Attempted }
 
@@ -155,7 +161,7 @@ type StepStatusRecord =
   | (Attempted & {
       readonly status: "succeeded" | "failed" | "cancelled"
       readonly finishedAt: string
-      readonly result: DriverResult
+      readonly result: RecordedResult
       /** The last number that was given, where this attempt was cut off and probes of it have numbers of their own. */
       readonly lastAttempt?: number
       /** The run whose attempt this was: this one began behind it. */
@@ -167,7 +173,7 @@ type StepStatusRecord =
       /** The last one; 0 when there was none. */
       readonly attempt: number
       readonly finishedAt: string
-      readonly result: DriverResult
+      readonly result: RecordedResult
       readonly driverHash?: never
     }
   /** Its `if` was false. It may have been attempted before its run was held and mended: numbers go on. */
@@ -186,7 +192,7 @@ export interface Condition {
 
 /** How an attempt that was cut off ended, as somebody found out; `retry`: it had no effect and is to be done again. */
 export type Resolution =
-  | { readonly outcome: "succeeded" | "failed"; readonly result: DriverResult }
+  | { readonly outcome: "succeeded" | "failed"; readonly result: RecordedResult }
   | { readonly outcome: "retry" }
 
 /** A host's hold on an attempt. It lies under the host's lease, so it goes when the host does. */
@@ -217,6 +223,10 @@ export function describeWaiting(waitingFor: WaitingFor): string {
     case "resolution": {
       const { attempt, hostId } = waitingFor.interrupted
       return `outcome unknown: attempt ${attempt} was cut off on ${hostId}; resolve it`
+    }
+    case "data": {
+      const { stepId, bytes, hostId } = waitingFor
+      return `waiting for host ${hostId}, which has the data of step "${stepId}" (${bytes} bytes) and does not answer`
     }
     case "timer":
       return `waiting until ${waitingFor.until}`

@@ -72,6 +72,7 @@ export type StepStates = Pick<ReadonlyMap<string, StepState>, "get">
 /** What is known of the steps further up, as each is passed on to the next. */
 interface Flow {
   readonly ended: boolean
+  /** Skipped in a run that goes on as well: not because the run was failing, or over. */
   readonly skipped: boolean
   /** The step whose failure, or cancellation, keeps those after it from starting. */
   readonly brokenBy: string | undefined
@@ -136,21 +137,25 @@ export function standingsOf(
     if (state !== undefined && isOver(state)) return { type: "ended", status: state.status }
     if (step.role === undefined) return placeOnTheWay(step, { by, flow, state })
     const upstream = upstreamOfCleanup(step.role)
+    const unattempted: SkipReason | undefined =
+      step.role.type === "ensure" && upstream === undefined
+        ? { type: "unattempted", stepId: step.role.of }
+        : undefined
     if (state?.status === "running") {
       return { type: "running", calledOff: phase.type === "abandoned", upstream: upstream ?? allWell }
     }
-    const unattempted: SkipReason | undefined =
-      step.role.type === "ensure" && upstream === undefined && by.length === 0
-        ? { type: "unattempted", stepId: step.role.of }
-        : undefined
     if (phase.type === "abandoned") {
       if (wasAttempted(state)) return { type: "calledOff" }
       return { type: "skipped", because: unattempted ?? { type: "over" }, couldStart: false }
     }
     if (by.length > 0) return { type: "blocked", by }
+    if (step.role.type !== "ensure") {
+      return phase.type === "cleanup" && upstream !== undefined
+        ? { type: "due", upstream }
+        : { type: "blocked", by }
+    }
     if (unattempted !== undefined) return { type: "skipped", because: unattempted, couldStart: false }
-    const isTurn = step.role.type === "ensure" || phase.type === "cleanup"
-    return isTurn && upstream !== undefined ? { type: "due", upstream } : { type: "blocked", by }
+    return { type: "due", upstream: upstream ?? allWell }
   }
 
   /** What a cleanup step is told: of its own step, or of the way as a whole. Undefined for a step not attempted. */
@@ -177,37 +182,28 @@ export function standingsOf(
     const handles = step.if !== undefined && usesStatus(step.if)
     const failed: SkipReason | undefined =
       handles || failing === undefined ? undefined : { type: "failing", stepId: failing }
+    const inVain = skippedBefore(step, flow)
     const stopped = failed ?? (phase.type === "way" ? undefined : { type: "over" as const })
     const upstream = { success: flow.brokenBy === undefined, failure: flow.anyFailed }
     if (state?.status === "running") return { type: "running", calledOff: stopped !== undefined, upstream }
     const couldStart = by.length === 0 && (handles || flow.brokenBy === undefined)
     if (stopped !== undefined) {
       if (wasAttempted(state)) return { type: "calledOff" }
-      return { type: "skipped", because: ownReason(step, flow, handles) ?? stopped, couldStart }
+      return { type: "skipped", because: inVain ?? stopped, couldStart }
     }
     if (by.length > 0) {
-      const isDoomed = !handles && flow.brokenBy !== undefined
-      return { type: "blocked", by, ...(isDoomed ? { brokenBy: flow.brokenBy } : {}) }
+      return { type: "blocked", by, ...(inVain?.type === "upstream" ? { brokenBy: inVain.stepId } : {}) }
     }
-    if (!handles && flow.brokenBy !== undefined) {
-      return { type: "skipped", because: { type: "upstream", stepId: flow.brokenBy }, couldStart: false }
-    }
-    if (step.if === undefined && flow.skipped) {
-      return { type: "skipped", because: { type: "needs" }, couldStart: false }
-    }
+    if (inVain !== undefined) return { type: "skipped", because: inVain, couldStart: false }
     return { type: "due", upstream }
   }
+}
 
-  /** Why a step of a run that is over would have been skipped without that. */
-  function ownReason(step: PipelineStep, flow: Flow, handles: boolean): SkipReason | undefined {
-    if (flow.brokenBy !== undefined && !handles) return { type: "upstream", stepId: flow.brokenBy }
-    const isByItself = step.needs.every((need) => {
-      const standing = found.get(need)
-      if (standing?.type !== "skipped") return standing?.type === "ended"
-      return standing.because.type !== "failing" && standing.because.type !== "over"
-    })
-    return step.if === undefined && flow.skipped && isByItself ? { type: "needs" } : undefined
-  }
+/** Why a step will not start because of the steps before it, however the run goes on, and also when it is over. */
+function skippedBefore(step: PipelineStep, { brokenBy, skipped }: Flow): SkipReason | undefined {
+  const handles = step.if !== undefined && usesStatus(step.if)
+  if (!handles && brokenBy !== undefined) return { type: "upstream", stepId: brokenBy }
+  return step.if === undefined && skipped ? { type: "needs" } : undefined
 }
 
 const allWell: Upstream = { success: true, failure: false }
@@ -215,8 +211,10 @@ const allWell: Upstream = { success: true, failure: false }
 /** What a step is for those after it: its own end, over what came before. */
 function outflowOf(step: PipelineStep, standing: Standing, { flow }: { readonly flow: Flow }): Flow {
   switch (standing.type) {
-    case "skipped":
-      return { ...flow, ended: true, skipped: true }
+    case "skipped": {
+      const { because } = standing
+      return { ...flow, ended: true, skipped: because.type !== "failing" && because.type !== "over" }
+    }
     case "ended": {
       const { status } = standing
       const failed = status === "failed" && step.continueOnError !== true

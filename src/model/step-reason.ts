@@ -111,7 +111,7 @@ function dueReason(step: PipelineStep, situation: Situation): Reason {
 
 /** What a waiting step waits for, where that is no host: undefined once the wait is over. */
 function waitingReason(
-  { id, retry }: PipelineStep,
+  { id, retry, queueTimeoutMs }: PipelineStep,
   { waitingFor, attempt, since, resolution }: StepState & { readonly status: "waiting" },
   { sources: { lastLines, nowMs } }: Situation,
 ): Reason | undefined {
@@ -120,6 +120,10 @@ function waitingReason(
     if (Date.parse(until) <= nowMs) return undefined
     const lastLine = lastLines.get(id)
     return present({ type: "timer" as const, until, attempt, attemptsMax: retry?.attempts, lastLine })
+  }
+  if (waitingFor.type === "data") {
+    const until = queueTimeoutMs === undefined ? undefined : isoAfter(since, queueTimeoutMs)
+    return present({ ...waitingFor, since, until })
   }
   if (waitingFor.type !== "resolution" || resolution?.outcome === "retry") return undefined
   const { interrupted } = waitingFor

@@ -9,6 +9,7 @@ import { type KeptDrivers, LocalDrivers } from "./local-drivers.ts"
 import { collectLocalFiles } from "./local-files.ts"
 import { OrphanParts } from "./orphan-parts.ts"
 import { findReferences } from "./references.ts"
+import { StrayResults } from "./stray-results.ts"
 import type { Moment, RetentionLimits, Sweep } from "./sweep.ts"
 import { Unreferenced } from "./unreferenced.ts"
 
@@ -39,7 +40,7 @@ export interface Collected {
   /** Pipeline revisions and driver bundles. */
   readonly unreferenced: number
   readonly idempotencyKeys: number
-  /** Logs, workspaces and code of drivers of this host. */
+  /** Logs, workspaces, large data and code of drivers of this host. */
   readonly files: number
 }
 
@@ -61,6 +62,7 @@ export class Retention implements AsyncDisposable {
   readonly #orphanParts: OrphanParts
   readonly #localDrivers: LocalDrivers
   readonly #compaction: Compaction
+  readonly #strays: StrayResults
   readonly #stop = new AbortController()
   #timer: Timer | undefined
   #passing: Promise<Collected> | undefined
@@ -79,6 +81,7 @@ export class Retention implements AsyncDisposable {
     this.#unreferenced = new Unreferenced({ graceMs: unreferencedForMs })
     this.#orphanParts = new OrphanParts({ graceMs: unreferencedForMs })
     this.#localDrivers = new LocalDrivers(options.drivers, { graceMs: unreferencedForMs })
+    this.#strays = new StrayResults(store)
     this.#compaction = new Compaction({ historyMs })
   }
 
@@ -134,7 +137,7 @@ export class Retention implements AsyncDisposable {
     const fence = await this.#lease.hold()
     const ofStore = fence === undefined ? nothing : await this.#collectStore(fence)
     const pause = () => this.#pause()
-    const files = await collectLocalFiles({ store, data, limits, at: now(), pause })
+    const files = await collectLocalFiles({ store, data, limits, at: now(), pause, strays: this.#strays })
     const drivers = await this.#localDrivers.collect({ store, at: now(), pause }, { data })
     return { ...ofStore, files: files + drivers }
   }

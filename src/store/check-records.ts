@@ -1,4 +1,5 @@
 import * as v from "valibot"
+import type { DataRef } from "../model/driver.ts"
 import { canonicalJson, type JsonObject, jsonObjectSchema } from "../model/json.ts"
 import { isEnded, runStatuses, stepStatuses } from "../model/run.ts"
 import { moveKey, parseRunKey, prefixes } from "./keys.ts"
@@ -18,11 +19,20 @@ export interface Facts {
   readonly marked: Set<string>
   readonly steps: Map<string, string[]>
   readonly claims: Map<string, string[]>
+  /** The large data that steps refer to. */
+  readonly data: StepData[]
   /** How many parts a driver bundle has, by hash, and how many are there. */
   readonly bundles: Map<string, number>
   readonly bundleParts: Map<string, number>
   /** The runs that hold a concurrency key or wait for it, by the key's entry. */
   readonly concurrency: Map<string, readonly string[]>
+}
+
+/** Large data of a step of this run. */
+export interface StepData {
+  readonly key: string
+  readonly runId: string
+  readonly ref: DataRef
 }
 
 interface RunFacts {
@@ -36,6 +46,8 @@ interface RunFacts {
   readonly deferred: ReadonlySet<string>
   /** It went on along another revision of its pipeline: it may have done steps that this one has not. */
   readonly mended: boolean
+  /** The runs whose files its results may refer to. */
+  readonly dataFrom: readonly string[]
 }
 
 /** Facts of a store of which nothing was read yet. */
@@ -49,6 +61,7 @@ export function noFacts(): Facts {
     marked: new Set(),
     steps: new Map(),
     claims: new Map(),
+    data: [],
     bundles: new Map(),
     bundleParts: new Map(),
     concurrency: new Map(),
@@ -69,10 +82,27 @@ const runSchema = v.object({
   steps: v.optional(stepsSchema),
   deferred: v.optional(stepsSchema, []),
   mended: v.optional(v.number(), 0),
+  dataFrom: v.optional(v.array(v.string()), []),
 })
 const placeSchema = v.array(v.object({ runId: v.string() }))
 const concurrencySchema = v.object({ key: v.string(), holders: placeSchema, queue: placeSchema })
-const stepStateSchema = v.object({ status: v.picklist(stepStatuses), attempt: v.number() })
+const dataRefSchema = v.object({
+  bytes: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  sha256: v.pipe(v.string(), v.hexadecimal(), v.length(64)),
+  runId: v.pipe(v.string(), v.uuid()),
+  folder: v.string(),
+  hostId: v.string(),
+})
+const resultSchema = v.object({
+  success: v.boolean(),
+  message: v.string(),
+  dataRef: v.optional(dataRefSchema),
+})
+const stepStateSchema = v.object({
+  status: v.picklist(stepStatuses),
+  attempt: v.number(),
+  result: v.optional(resultSchema),
+})
 const claimSchema = v.object({ hostId: v.string(), attempt: v.number() })
 const bundleSchema = v.object({ hash: v.string(), parts: v.pipe(v.number(), v.integer()) })
 
@@ -160,20 +190,29 @@ function readRunRecord(entry: Entry, facts: Facts): readonly string[] {
       facts.marked.add(key.runId)
       return []
     case "header":
-      return readAs(runSchema, entry, ({ runId, status, resource, pipeline, steps, deferred, mended }) => {
-        facts.runs.set(key.runId, {
-          ended: isEnded(status),
-          resource: `${resource.type}/${resource.name}/${resource.version}`,
-          ...(pipeline === undefined ? {} : { pipelineHash: pipeline.hash }),
-          ...(steps === undefined ? {} : { steps: idsOf(steps) }),
-          deferred: idsOf(deferred),
-          mended: mended > 0,
-        })
-        return runId === key.runId ? [] : [`it is the run ${runId}`]
-      })
+      return readAs(
+        runSchema,
+        entry,
+        ({ runId, status, resource, pipeline, steps, deferred, mended, dataFrom }) => {
+          facts.runs.set(key.runId, {
+            ended: isEnded(status),
+            resource: `${resource.type}/${resource.name}/${resource.version}`,
+            ...(pipeline === undefined ? {} : { pipelineHash: pipeline.hash }),
+            ...(steps === undefined ? {} : { steps: idsOf(steps) }),
+            deferred: idsOf(deferred),
+            mended: mended > 0,
+            dataFrom,
+          })
+          return runId === key.runId ? [] : [`it is the run ${runId}`]
+        },
+      )
     case "step":
       append(facts.steps, key.runId, key.stepId)
-      return readAs(stepStateSchema, entry, () => [])
+      return readAs(stepStateSchema, entry, ({ result }) => {
+        const ref = result?.dataRef
+        if (ref !== undefined) facts.data.push({ key: entry.key, runId: key.runId, ref })
+        return []
+      })
     case "claim":
       append(facts.claims, key.runId, key.stepId)
       return [...unlessLeased(entry), ...readAs(claimSchema, entry, () => [])]

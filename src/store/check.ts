@@ -1,4 +1,4 @@
-import { type Facts, noFacts, readRecord } from "./check-records.ts"
+import { type Facts, noFacts, readRecord, type StepData } from "./check-records.ts"
 import {
   activeRunKey,
   claimKey,
@@ -23,6 +23,8 @@ export interface CheckedStore {
   readonly runs: number
   /** Those of single records first, then those of references. */
   readonly faults: readonly StoreFault[]
+  /** The large data that steps refer to. Whether it is there, the store cannot tell: it lies in data folders. */
+  readonly data: readonly Pick<StepData, "key" | "ref">[]
 }
 
 /**
@@ -38,7 +40,7 @@ export async function checkStore(store: Store): Promise<CheckedStore> {
     entries++
     for (const message of readRecord(entry, facts)) faults.push({ key: entry.key, message })
   }
-  return { entries, runs: facts.runs.size, faults: [...faults, ...referenceFaults(facts)] }
+  return { entries, runs: facts.runs.size, faults: [...faults, ...referenceFaults(facts)], data: facts.data }
 }
 
 function referenceFaults(facts: Facts): StoreFault[] {
@@ -49,6 +51,7 @@ function referenceFaults(facts: Facts): StoreFault[] {
     ...runFaults(facts),
     ...markFaults(facts),
     ...stepFaults(facts),
+    ...borrowedFaults(facts),
     ...concurrencyFaults(facts),
   ]
 }
@@ -129,6 +132,17 @@ function* concurrencyFaults({ runs, concurrency }: Facts): Generator<StoreFault>
       if (run === undefined) yield { key, message: `there is no run ${runId}` }
       else if (run.ended) yield { key, message: `the run ${runId} has ended` }
     }
+  }
+}
+
+/** A file of another run is kept for as long as the header says that it is needed. */
+function* borrowedFaults({ data, runs }: Facts): Generator<StoreFault> {
+  for (const { key, runId, ref } of data) {
+    if (ref.runId !== runId && runs.get(runId)?.dataFrom.includes(ref.runId) === false)
+      yield {
+        key,
+        message: `its data is a file of run ${ref.runId}, which the run does not name in dataFrom`,
+      }
   }
 }
 

@@ -1,21 +1,19 @@
-import { open, readFile, rename } from "node:fs/promises"
-import { dirname, join } from "node:path"
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
 import { ConveyorError, messageOf } from "../errors.ts"
+import { writeDurably } from "../files/write-durably.ts"
 
 /**
  * The id of a data folder, which it gets when it is used first and keeps for good: what lies in it is found by that, whatever
  * host runs on it. The folder must be there, and locked.
  */
 export async function folderIdOf(folder: string): Promise<string> {
-  const file = join(folder, "folder-id")
   try {
-    const known = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return ""
-      throw error
-    })
-    if (known.trim() !== "") return known.trim()
+    const known = await knownFolderId(folder)
+    if (known !== undefined) return known
     const id = Bun.randomUUIDv7()
-    await writeDurably(file, `${id}\n`)
+    // With half an id, or another one after a power cut, nobody would find what the folder holds.
+    await writeDurably(fileOf(folder), `${id}\n`)
     return id
   } catch (error) {
     const message = `The id of ${folder} cannot be settled: ${messageOf(error)}`
@@ -23,13 +21,13 @@ export async function folderIdOf(folder: string): Promise<string> {
   }
 }
 
-/** Whole or not at all: with half an id, or another one after a power cut, nobody would find what the folder holds. */
-async function writeDurably(file: string, text: string): Promise<void> {
-  const written = `${file}.new`
-  await using draft = await open(written, "w")
-  await draft.writeFile(text)
-  await draft.sync()
-  await rename(written, file)
-  await using folder = await open(dirname(file), "r")
-  await folder.sync()
+/** The id of a data folder, if it was ever used. */
+export async function knownFolderId(folder: string): Promise<string | undefined> {
+  const text = await readFile(fileOf(folder), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return ""
+    throw error
+  })
+  return text.trim() === "" ? undefined : text.trim()
 }
+
+const fileOf = (folder: string) => join(folder, "folder-id")

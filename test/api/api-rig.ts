@@ -1,9 +1,11 @@
+import { join } from "node:path"
 import { type ApiOptions, serveApi } from "../../src/api/api.ts"
 import { openLogStore } from "../../src/logs/log-files.ts"
 import type { LogStore } from "../../src/logs/log-store.ts"
-import type { DriverResult } from "../../src/model/driver.ts"
+import type { RecordedResult } from "../../src/model/driver.ts"
 import type { Json } from "../../src/model/json.ts"
 import type { Run, StepState, Verdict } from "../../src/model/run.ts"
+import { ResultFiles } from "../../src/results/result-files.ts"
 import { activeRunKey, runKey, stepKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store, Write } from "../../src/store/store.ts"
@@ -23,6 +25,7 @@ export interface ApiRig extends AsyncDisposable {
   readonly url: string
   readonly store: Store
   readonly logs: LogStore
+  readonly results: ResultFiles
   /** Everything the API reported as a bug or a broken watch. */
   readonly errors: unknown[]
   send(method: string, path: string, body?: Json, headers?: Readonly<Record<string, string>>): Promise<Answer>
@@ -32,7 +35,7 @@ export interface ApiRig extends AsyncDisposable {
   readRun(runId: string): Promise<Run>
   startRun(runId: string): Promise<void>
   /** Ends one step as the engine does. */
-  endStep(runId: string, stepId: string, result: DriverResult): Promise<void>
+  endStep(runId: string, stepId: string, result: RecordedResult): Promise<void>
   endRun(runId: string, verdict?: Verdict): Promise<void>
 }
 
@@ -43,6 +46,11 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
   const store = options.store ?? (await openSqlite(":memory:"))
   const logs = await openLogStore(folder.path)
   const errors: unknown[] = []
+  const results = new ResultFiles({
+    path: join(folder.path, "results"),
+    folder: options.folder ?? "folder-1",
+    hostId: options.hostId ?? "host-1",
+  })
   const api = await serveApi({
     host: "127.0.0.1",
     port: 0,
@@ -55,6 +63,7 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
     ...options,
     store,
     logs,
+    results,
   })
 
   async function write(writes: readonly Write[]): Promise<void> {
@@ -71,6 +80,7 @@ export async function apiRig(options: Partial<ApiOptions> = {}): Promise<ApiRig>
     url: api.url,
     store,
     logs,
+    results,
     errors,
     readRun,
     stop: api.stop,

@@ -183,6 +183,16 @@ describe("a spec is checked against the definition", () => {
     )
   })
 
+  test("each field is held to its own pattern", async () => {
+    const properties = { tag: { pattern: "^v[0-9]+$" }, store: { pattern: "^https?://" } }
+    await rig.send("POST", "/resource-definitions", { name: "release", schema: { properties } })
+    const create = async (name: string, spec: Readonly<Record<string, string>>) =>
+      (await rig.send("POST", "/resources", { name, resource: "release", spec })).status
+    expect(await create("fine", { tag: "v1", store: "http://here" })).toBe(201)
+    expect(await create("no-tag", { tag: "http://here", store: "http://here" })).toBe(422)
+    expect(await create("no-store", { tag: "v1", store: "v1" })).toBe(422)
+  })
+
   test("a pattern that burns is a fault, and burns only once", async () => {
     await rig.send("POST", "/resource-definitions", { name: "burning", schema: { pattern: "^(a+)+$" } })
     const spec = `${"a".repeat(40)}b`

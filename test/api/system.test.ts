@@ -136,6 +136,7 @@ describe("the API's own description", () => {
     const { status, body } = await rig.send("GET", "/openapi/json")
     expect([status, body.openapi]).toEqual([200, "3.1.0"])
     expect(Object.keys(body.paths).sort()).toEqual([
+      "/data/local/{runid}/{sha256}",
       "/drivers",
       "/drivers/{name}",
       "/health",
@@ -162,6 +163,7 @@ describe("the API's own description", () => {
       "/runs/{id}/events",
       "/runs/{id}/explain",
       "/runs/{id}/rerun",
+      "/runs/{id}/steps/{step}/data",
       "/runs/{id}/steps/{step}/resolve",
     ])
     const create = body.paths["/resources"].post

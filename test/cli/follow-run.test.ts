@@ -43,6 +43,7 @@ test("a step's lines are told once each, in order, and before its end, also wher
   })
   const output: RunOutput = {
     started() {},
+    run() {},
     log: (line) => void told.push(String(line.sequence)),
     step: (step) => {
       told.push(`${step.id} ${step.status}`)
@@ -83,6 +84,7 @@ test("lines of two places are told once each, and that lines are missing is told
   })
   const output: RunOutput = {
     started() {},
+    run() {},
     log: ({ message }) => void told.push(message),
     step: () => stepTold.resolve(),
     ended() {},

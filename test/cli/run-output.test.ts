@@ -79,10 +79,22 @@ describe("the text of a run", () => {
     expect(text).toEndWith("run        r1\nworkspace  /w\nlog        /l\n")
   })
 
-  test("names the steps that were skipped", () => {
-    const skipped: StepView = { ...step, id: "ship", status: "skipped" }
+  test("names the steps that were skipped, and why", () => {
+    const skipped: StepView = { ...step, id: "ship", status: "skipped", message: "its condition is false: a" }
     const text = written((output) => output.ended(runOf("failed", [failed, skipped]), {}))
-    expect(text).toContain("✗ build  20ms: exit code 2\n  · ship   skipped")
+    expect(text).toContain("✗ build  20ms: exit code 2\n  · ship   skipped: its condition is false: a\n")
+  })
+
+  test("says once what the run as a whole waits for, and again when that is another thing", () => {
+    const concurrency = { key: "deploy", limit: 1, policy: "queue", queuedAt: "9:00" } as const
+    const { queuedAt: _, ...admitted } = concurrency
+    const queued = { ...runOf("pending", []), concurrency, message: "waiting for the key" }
+    const held = { ...runOf("running", []), concurrency: admitted, heldSince: "9:05", message: "held" }
+    const text = written((output) => {
+      for (const run of [queued, queued, { ...runOf("running", []), concurrency: admitted }]) output.run(run)
+      for (const run of [held, held, runOf("running", []), { ...held, heldSince: "9:10" }]) output.run(run)
+    })
+    expect(text).toBe("… waiting for the key\n… held\n… held\n")
   })
 
   test("lets no escape sequence of a step reach the terminal", () => {
@@ -95,6 +107,7 @@ describe("the JSON of a run", () => {
   test("is one object to a line, the run at the end", () => {
     const run = runOf("succeeded", [succeeded])
     const text = written((output) => {
+      output.run(runOf("running", []))
       output.step(running)
       output.log(line)
       output.ended(run, {})
@@ -103,7 +116,12 @@ describe("the JSON of a run", () => {
       .trimEnd()
       .split("\n")
       .map((each): unknown => JSON.parse(each))
-    expect(objects).toEqual([{ type: "step", ...running }, { type: "log", ...line }, run])
+    expect(objects).toEqual([
+      { type: "run", runId: "r1", status: "running", message: "" },
+      { type: "step", ...running },
+      { type: "log", ...line },
+      run,
+    ])
   })
 })
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { readdir } from "node:fs/promises"
+import { cp, readdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { moveKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
@@ -48,6 +48,27 @@ async function belt() {
   await Bun.write(join(folder.path, "pipelines/long.json"), JSON.stringify(pipeline))
   await Bun.write(join(folder.path, "pipelines/thing.json"), JSON.stringify(definition))
   return { path: folder.path, done, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() }
+}
+
+/** A folder with a pipeline whose step prints more than its record has room for. */
+async function printing() {
+  const folder = await tempFolder()
+  const steps = [{ id: "print", driver: "shell", with: { run: "seq 20000" } }]
+  const pipeline = { name: "print", resource: "thing", steps }
+  const definition = { kind: "ResourceDefinition", name: "thing", schema: {} }
+  await Bun.write(join(folder.path, "pipelines/print.json"), JSON.stringify(pipeline))
+  await Bun.write(join(folder.path, "pipelines/thing.json"), JSON.stringify(definition))
+  return folder
+}
+
+/** Submits a resource and waits until its run has ended. Answers the run's id. */
+async function printedRun(url: string): Promise<string> {
+  const body = JSON.stringify({ name: "one", resource: "thing", pipeline: "print" })
+  const headers = { "content-type": "application/json" }
+  const answer = await fetch(`${url}/resources?wait=30s`, { method: "POST", headers, body })
+  const { runid, run } = (await answer.json()) as { runid: string; run: { status: string } }
+  expect(run.status).toBe("succeeded")
+  return runid
 }
 
 /** Submits a resource and waits until its step has begun. Answers the run's id. */
@@ -101,6 +122,61 @@ describe("a run that had not ended", () => {
     expect(await statusOf(await listening(second), runId, "?wait=30s")).toBe("succeeded")
     await stop(second)
   }, 120_000)
+})
+
+describe("large data of results", () => {
+  test("stays in its data folder when the store moves, which is said, and is there where that goes too", async () => {
+    await using folder = await printing()
+    const [here, there] = [join(folder.path, ".conveyor"), join(folder.path, "other")]
+    await using first = serve(folder.path, "sqlite")
+    const url = await listening(first)
+    const runId = await printedRun(url)
+    const { hostId } = (await (await fetch(`${url}/health`)).json()) as { hostId: string }
+    const dataOf = async (url: string) => await fetch(`${url}/runs/${runId}/steps/print/data`)
+    const data = await (await dataOf(url)).text()
+    expect(JSON.parse(data).stdout).toEndWith("\n19999\n20000\n")
+    await stop(first)
+
+    const left = `not moved: large data of 1 result, which lies in the data folders of ${hostId}\n`
+    const out = await conveyor(folder.path, "store", "export", "all.gz")
+    const into = await conveyor(folder.path, "store", "import", "all.gz", "--data", "other")
+    const copy = await conveyor(folder.path, "store", "copy", "--to", "sqlite:copy.sqlite")
+    for (const { exit, stderr } of [out, into, copy]) {
+      expect(exit).toBe(0)
+      expect(stderr).toMatch(/^(exported|imported|copied) \d+ entries /)
+      expect(stderr).toEndWith(left)
+    }
+    const check = (...more: string[]) => conveyor(folder.path, "store", "check", ...more)
+    expect((await check()).stdout).toEndWith("1 run: all well\n")
+    expect((await check("--data", "other")).stdout).toEndWith(
+      "1 run: all well\nnot looked for: large data of 1 result, which lies in other data folders\n",
+    )
+
+    await using second = start([executable.path, "serve", "--port", "0", "--data", "other"], {
+      cwd: folder.path,
+    })
+    const refused = await dataOf(await listening(second))
+    expect(refused.status).toBe(503)
+    expect(await refused.text()).toContain(`Host ${hostId} has been gone since`)
+    await stop(second)
+    for (const name of ["results", "folder-id"])
+      await cp(join(here, name), join(there, name), { recursive: true })
+    await using third = start([executable.path, "serve", "--port", "0", "--data", "other"], {
+      cwd: folder.path,
+    })
+    expect(await (await dataOf(await listening(third))).text()).toBe(data)
+    await stop(third)
+
+    await rm(join(here, "results"), { recursive: true })
+    const lost = await check()
+    expect(lost.exit).toBe(1)
+    expect(lost.stdout).toMatch(
+      new RegExp(
+        `^runs/step/${runId}/print: its data is not there: ${here}/results/${runId}/[0-9a-f]{64}.json\n.*: 1 fault\n$`,
+      ),
+    )
+    expect(await check("--data", "other")).toMatchObject({ exit: 0 })
+  }, 60_000)
 })
 
 describe("a store that a host runs on", () => {

@@ -34,6 +34,18 @@ export default defineDriver({
   })
 })
 
+test("a driver that reads no results says so, and one that says neither yes nor no is a fault", async () => {
+  await using drivers = await openDrivers({
+    "reads.js": "export default { readsResults: true, reconcile() {} }",
+    "not.js": "export default { readsResults: false, reconcile() {} }",
+    "perhaps.js": "export default { readsResults: 'perhaps', reconcile() {} }",
+  })
+  expect([schemasOf(drivers, "reads"), schemasOf(drivers, "not")]).toEqual([{}, { readsResults: false }])
+  expect(drivers.host.faults()).toMatchObject([
+    { file: "perhaps.js", message: "The driver's `readsResults` must be true or false" },
+  ])
+})
+
 test("what JSON Schema cannot say is let through by the schema that is told", async () => {
   await using drivers = await openDrivers({
     "d.ts": `import * as v from ${valibot}

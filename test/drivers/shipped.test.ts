@@ -2,7 +2,6 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { shippedDrivers } from "../../src/drivers/shipped.ts"
-import { resultBytesMax } from "../../src/engine/attempts.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { type DriverRig, openDrivers } from "./driver-rig.ts"
 
@@ -80,13 +79,13 @@ test("shell stops a script at its first command that fails", async () => {
   expect(data).toMatchObject({ stdout: "a\n", exitCode: 1 })
 })
 
-test("shell's output is as long as it likes: the end of it is kept, and fits into a result", async () => {
+test("shell's output is as long as it likes: the end of it is kept, and that is bounded", async () => {
   const { success, data } = await drivers.run("shell", {
     run: "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2; echo the end",
   })
   expect(success).toBe(true)
   expect(data).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/the end\n$/) })
-  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(resultBytesMax)
+  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(1_000_000)
 })
 
 test("an input that does not validate fails the attempt with the path of each fault", async () => {
@@ -194,8 +193,77 @@ test("http keeps the beginning of an answer that has no end", async () => {
   })
   const { success, data } = await drivers.run("http", { url: server.url.href })
   expect(success).toBe(true)
-  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(resultBytesMax)
+  expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(1_000_000)
   await server.stop(true)
+})
+
+/** Keeps what is put to a path, and answers it from there. */
+function shelf() {
+  const kept = new Map<string, Uint8Array>()
+  const server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    async fetch(request) {
+      const { pathname } = new URL(request.url)
+      if (request.method === "PUT") kept.set(pathname, await request.bytes())
+      const found = kept.get(pathname)
+      return found === undefined
+        ? new Response("Not here", { status: 404 })
+        : new Response(Buffer.from(found))
+    },
+  })
+  return { kept, url: server.url.href, [Symbol.asyncDispose]: () => server.stop(true) }
+}
+
+test("http sends a file as it is, and writes an answer to one", async () => {
+  await using folder = await tempFolder()
+  await using server = shelf()
+  const bytes = crypto.getRandomValues(new Uint8Array(300_000))
+  await Bun.write(join(folder.path, "sent"), bytes)
+  const url = `${server.url}thing.bin`
+  const sent = await drivers.run("http", { url, method: "PUT", file: join(folder.path, "sent") })
+  expect(sent).toMatchObject({ success: true })
+  expect(server.kept.get("/thing.bin")).toEqual(bytes)
+
+  const { success, data, attempt } = await drivers.run("http", { url, to: "in/thing.bin" })
+  const path = join(attempt.workspace, "in/thing.bin")
+  expect({ success, data }).toMatchObject({
+    success: true,
+    data: { status: 200, body: "", path, sizeBytes: bytes.length },
+  })
+  expect(await Bun.file(path).bytes()).toEqual(bytes)
+  expect([...new Bun.Glob("**").scanSync(attempt.workspace)]).toEqual(["in/thing.bin"])
+})
+
+test("http writes no answer that was not expected, and sends no file that is not there", async () => {
+  await using server = shelf()
+  const url = `${server.url}nothing`
+  const { success, data, attempt } = await drivers.run("http", { url, to: "answer" })
+  expect({ success, data }).toMatchObject({ success: false, data: { status: 404, body: "Not here" } })
+  expect(await Bun.file(join(attempt.workspace, "answer")).exists()).toBe(false)
+
+  const missing = await drivers.run("http", { url, method: "PUT", file: "missing" })
+  expect(missing).toMatchObject({
+    success: false,
+    message: `There is no file ${join(missing.attempt.workspace, "missing")}`,
+  })
+  expect(server.kept.size).toBe(0)
+})
+
+test("http leaves no file of an answer that broke off", async () => {
+  using server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket) {
+        socket.end("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nthe beginning")
+      },
+    },
+  })
+  const url = `http://127.0.0.1:${server.port}/`
+  const { success, attempt } = await drivers.run("http", { url, to: "answer" })
+  expect(success).toBe(false)
+  expect([...new Bun.Glob("**").scanSync(attempt.workspace)]).toEqual([])
 })
 
 test("http ends when its attempt does", async () => {

@@ -1,7 +1,10 @@
 import { expect, test } from "bun:test"
-import { type AttemptOrder, LocalAttempts, resultBytesMax } from "../../src/engine/attempts.ts"
+import { type AttemptOrder, LocalAttempts } from "../../src/engine/attempts.ts"
 import { Workspaces } from "../../src/engine/workspaces.ts"
+import { dataBytesMax } from "../../src/model/driver.ts"
 import type { PipelineStep } from "../../src/model/pipeline.ts"
+import type { ResultStore } from "../../src/results/result-store.ts"
+import { MemoryResults } from "../rig/memory-results.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { shop } from "../rig/shop.ts"
 import { until } from "../rig/until.ts"
@@ -23,16 +26,22 @@ const order: AttemptOrder = {
     states: new Map(),
     resource: shop,
     env: {},
+    dataAt: () => undefined,
   },
+  readsResults: true,
   step,
   state: { status: "running", attempt: 1, driverHash: "d", hostId: "here", startedAt: at },
 }
 
-function attemptsOn(drivers: ScriptedDrivers): LocalAttempts {
+function attemptsOn(
+  drivers: ScriptedDrivers,
+  results: Pick<ResultStore, "write"> = new MemoryResults("here"),
+): LocalAttempts {
   return new LocalAttempts({
     drivers,
     workspaces: new Workspaces("/nowhere"),
     log: async () => {},
+    results,
     graceMs: 10,
     fencedGraceMs: 10,
     defer: async () => {},
@@ -63,10 +72,10 @@ test("data over the limit fails the attempt and says how large it was", async ()
   const drivers = new ScriptedDrivers("build")
   const attempts = attemptsOn(drivers)
   attempts.launch(order)
-  ;(await drivers.nextAttempt()).succeed("x".repeat(resultBytesMax))
+  ;(await drivers.nextAttempt()).succeed("x".repeat(dataBytesMax))
   const outcome = await until("the attempt has its outcome", () => attempts.of("run").get("build")?.outcome)
   expect(outcome.success).toBe(false)
-  expect(outcome.message).toStartWith(`the driver's data is ${resultBytesMax + 2} bytes; at most`)
+  expect(outcome.message).toStartWith(`the driver's data is ${dataBytesMax + 2} bytes; at most`)
 })
 
 test("idle waits for the last attempt to be forgotten, or for its time to be up", async () => {

@@ -211,6 +211,7 @@ function explained({ pipeline, run, states, claims, hosts, key }: World) {
     hosts,
     kept: new Set(),
     lastLines: new Map(),
+    dataAt: () => undefined,
     concurrencyKey: key,
     processes: new Map(),
     leaseTtlMs: 10_000,
@@ -245,6 +246,7 @@ function planned({ pipeline, run, states, claims, hosts, key }: World, here: Hos
           has(other, (driver) => (hash === undefined ? driver.name === name : driver.hash === hash)),
       ),
     listening: () => [],
+    readsResults: () => true,
   }
   const attempts = [...claims].filter(([, claim]) => claim.hostId === here.hostId)
   return plan(
@@ -258,6 +260,7 @@ function planned({ pipeline, run, states, claims, hosts, key }: World, here: Hos
       env: {},
       caughtUp: true,
       left: new Map(),
+      dataOf: () => undefined,
       local: new Map(attempts.map(([id]) => [id, { attempt: 1, deadlineMs: 9e15, timeoutMs: 1 }])),
       host: view,
       dueMs: (since, durationMs) => Date.parse(since) + durationMs,

@@ -477,6 +477,24 @@ describe("a held run", () => {
     ])
   })
 
+  test("has its time anew when it goes on: what it waited for somebody does not count", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work", "make")
+    drivers.automatic.add("work")
+    await using _engine = await startEngine(store, drivers)
+    const timeout = 1_000
+    const pipeline = pipelineOf({ ...mended(), hold: 600_000, timeout, description: "broken" })
+    await save(store, pipeline)
+    const runId = await submit(store, { pipeline })
+    ;(await drivers.nextAttempt("build")).fail("a typo")
+    await heldAt(store, runId)
+    const startedAt = Date.parse((await view(store, runId)).startedAt ?? "")
+    await until("its time would be over", () => Date.now() > startedAt + timeout)
+    await save(store, pipelineOf({ ...mended(), hold: 600_000, timeout }))
+    ;(await drivers.nextAttempt("build")).succeed()
+    expect(await ended(store, runId)).toMatchObject({ status: "succeeded" })
+  })
+
   test("fails when nobody mends it in time, and cleans up then", async () => {
     await using store = await openSqlite(":memory:")
     const drivers = new ScriptedDrivers("work", "make")

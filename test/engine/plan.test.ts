@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import type { HostView, LocalAttempt, Observed, Plan } from "../../src/engine/decision.ts"
+import type { DataState } from "../../src/engine/large-data.ts"
 import { plan } from "../../src/engine/plan.ts"
 import type { Pipeline, PipelineStep } from "../../src/model/pipeline.ts"
 import type { Claim, Resolution, Run, StepState } from "../../src/model/run.ts"
@@ -66,6 +67,18 @@ const probes = (hostId = here): StepState => ({
   ...attempted(hostId, 2),
   probing: attempted("host-b", 1),
 })
+const large = {
+  success: true,
+  message: "",
+  dataRef: { bytes: 70_000, sha256: "data", runId: "run", folder: "folder-b", hostId: "host-b" },
+} as const
+/** `build` gave large data; `test` comes after it. */
+const afterLarge = { build: { ...done(), result: large } as StepState }
+const dataHere: DataState = { type: "here", value: { image: "web" } }
+const dataLost: DataState = { type: "lost", message: "host host-b does not have it any more" }
+const readsNothing = { readsResults: () => false }
+const thenTest = (more: Partial<PipelineStep>) => [step("build", []), step("test", ["build"], more)]
+const cel = (expression: string) => `\${{ ${expression} }}`
 const unresolved = (resolution?: Resolution): StepState => ({
   status: "waiting",
   waitingFor: { type: "resolution", interrupted: attempted("host-b", 1) },
@@ -89,6 +102,8 @@ interface Situation {
   readonly host?: Partial<HostView>
   readonly pipeline?: Partial<Pipeline>
   readonly currentHash?: string
+  /** Of all large data there is. Default: nobody has asked for it. */
+  readonly data?: DataState
 }
 
 /** Held since `left` failed, and mended by now. */
@@ -132,6 +147,7 @@ function planOf(situation: Situation): Plan {
       fits: true,
       othersFit: false,
       locate: () => "here",
+      readsResults: () => true,
       servedAs: () => ["d"],
       elsewhere: () => false,
       couldStart: () => false,
@@ -139,6 +155,7 @@ function planOf(situation: Situation): Plan {
       ...situation.host,
     },
     concurrencyOf: () => undefined,
+    dataOf: () => situation.data,
     dueMs: (since, durationMs) => now.monotonicMs + Date.parse(since) + durationMs - now.wallMs,
     ...(situation.currentHash === undefined ? {} : { currentHash: situation.currentHash }),
   }
@@ -146,7 +163,7 @@ function planOf(situation: Situation): Plan {
 }
 
 /** A plan in one line of words, for tables. */
-function said({ transitions, effects, starved, behind }: Plan): string[] {
+function said({ transitions, effects, starved, behind, lacking }: Plan): string[] {
   return [
     ...transitions.map((transition) => {
       switch (transition.type) {
@@ -191,6 +208,7 @@ function said({ transitions, effects, starved, behind }: Plan): string[] {
           return effect satisfies never
       }
     }),
+    ...lacking.map(({ sha256 }) => `bring ${sha256}`),
     ...(starved ? ["starved"] : []),
     ...(behind ? ["behind"] : []),
   ]
@@ -651,6 +669,115 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     },
     ["start test#2"],
   ],
+  ["large data is brought before a step starts that may read it", { states: afterLarge }, ["bring data"]],
+  [
+    "a result with large data ends its step before that is asked for",
+    { states: { build: runs() }, claims: { build: claim() }, local: { build: local({ outcome: large }) } },
+    ["build succeeded", "bring data"],
+  ],
+  [
+    "a step starts with the large data that was brought",
+    { states: afterLarge, data: dataHere },
+    ["start test#1"],
+  ],
+  [
+    "a step waits for the host that has its large data",
+    { states: afterLarge, data: { type: "away" } },
+    ["test waits for data"],
+  ],
+  [
+    "a step whose large data is lost fails",
+    { steps: thenTest({}), states: afterLarge, data: dataLost },
+    ["test failed"],
+  ],
+  [
+    "a step whose driver reads its input only does without the large data of others",
+    { states: afterLarge, host: readsNothing },
+    ["start test#1"],
+  ],
+  [
+    "a step whose driver reads its input only waits for the large data in that",
+    {
+      steps: thenTest({ with: { image: cel("results.build.data.image") } }),
+      states: afterLarge,
+      host: readsNothing,
+      data: { type: "away" },
+    },
+    ["test waits for data"],
+  ],
+  [
+    "a message beside large data can be read without it",
+    {
+      steps: thenTest({ with: { said: cel("steps.build.message") }, if: "results.build.message == ''" }),
+      states: afterLarge,
+      host: readsNothing,
+    },
+    ["start test#1"],
+  ],
+  [
+    "a condition that reads large data has it brought",
+    { steps: thenTest({ if: "steps.build.data.image == 'other'" }), states: afterLarge, host: readsNothing },
+    ["bring data"],
+  ],
+  [
+    "a condition is asked with the large data that was brought",
+    {
+      steps: thenTest({ if: "steps.build.data.image == 'other'" }),
+      states: afterLarge,
+      host: readsNothing,
+      data: dataHere,
+    },
+    ["skip test"],
+  ],
+  [
+    "a condition waits for the host that has its large data",
+    {
+      steps: thenTest({ if: "steps.build.data.image == 'other'" }),
+      states: afterLarge,
+      host: readsNothing,
+      data: { type: "away" },
+    },
+    ["test waits for data"],
+  ],
+  [
+    "a step that cleans up is not held up for data that nothing says it reads",
+    {
+      run: { ...running, stopping: { status: "succeeded", message: "" } },
+      steps: thenTest({ role: { type: "finally" } }),
+      states: afterLarge,
+      data: { type: "away" },
+    },
+    ["start test#1"],
+  ],
+  [
+    "a claimed step is launched with the large data that was brought",
+    { states: { ...afterLarge, test: runs() }, claims: { test: claim() }, data: dataHere },
+    ["launch test#1"],
+  ],
+  [
+    "a claimed step has its large data brought first",
+    { states: { ...afterLarge, test: runs() }, claims: { test: claim() } },
+    ["bring data"],
+  ],
+  [
+    "a claimed step is let go of when its large data cannot be brought",
+    { states: { ...afterLarge, test: runs() }, claims: { test: claim() }, data: { type: "away" } },
+    ["release test"],
+  ],
+  [
+    "a cut-off attempt is not made again without its large data",
+    { states: { ...afterLarge, test: runs("host-b") }, data: { type: "away" } },
+    ["test waits for data"],
+  ],
+  [
+    "a once-only step whose probe cannot have its large data asks a person",
+    {
+      steps: thenTest({ effects: "once" }),
+      states: { ...afterLarge, test: runs("host-b") },
+      data: { type: "away" },
+    },
+    ["test waits for resolution"],
+  ],
   ["a run that lacks its pipeline fails", { missing: "it is gone" }, ["run failed: it is gone"]],
   [
     "a run without a pipeline gets a step for each driver that listens",
@@ -763,6 +890,16 @@ describe("plan", () => {
     expect(third.transitions).toMatchObject([{ type: "start", state: { attempt: 3, logs: [0, 1, 1] } }])
   })
 
+  test("says which data is lost, how large it was, and why", () => {
+    const { transitions } = planOf({ states: afterLarge, data: dataLost })
+    const message = 'The data of step "build" (70000 bytes) is lost: host host-b does not have it any more'
+    expect(transitions).toMatchObject([{ stepId: "test", state: { result: { success: false, message } } }])
+  })
+
+  test("looks again soon whether a host that has large data answers", () => {
+    expect(planOf({ states: afterLarge, data: { type: "away" } }).wakeAtMs).toBe(3_000)
+  })
+
   test("asks to be woken at the earliest deadline", () => {
     const { wakeAtMs } = planOf({
       steps: fork,
@@ -826,6 +963,17 @@ describe("plan", () => {
       currentHash: "mended",
     })
     expect(transitions[0]).toMatchObject({ type: "reset", state: { status: "pending", attempt: 2 } })
+  })
+
+  test("gives a key back by the commit that ends the run, also where nothing is known of who holds it", () => {
+    const concurrency = { key: "production", limit: 1, policy: "queue" } as const
+    const { transitions } = planOf({
+      run: { ...cancelling, concurrency } as Run,
+      states: { build: done("cancelled") },
+    })
+    expect(transitions).toMatchObject([
+      { type: "header", run: { status: "cancelled" }, key: { name: "production" } },
+    ])
   })
 
   test("settles a step and starts its next attempt in two commits", () => {

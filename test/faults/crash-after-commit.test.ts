@@ -3,6 +3,7 @@ import type { DriverResult } from "../../src/model/driver.ts"
 import type { RunStatus, StepStatus } from "../../src/model/run.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import { cancelRun, ended, save, stepIn, submit, view } from "../rig/belt.ts"
+import { MemoryResults } from "../rig/memory-results.ts"
 import { SimulatedHost } from "../rig/simulated-host.ts"
 import type { Fate } from "../rig/store-connection.ts"
 import { until } from "../rig/until.ts"
@@ -46,7 +47,8 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
     (shape.cancelledIn !== undefined && stepId === "right")
   return runVirtually(async (clock) => {
     await using store = await openSqlite(":memory:")
-    const ledger = new Ledger(store)
+    const results = new MemoryResults("folder")
+    const ledger = new Ledger(store, { hasData: (ref) => results.has(ref) })
     const stop = new AbortController()
     const following = ledger.witness.follow(stop.signal)
     let commits = 0
@@ -58,6 +60,7 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
         hostId,
         clock,
         store,
+        results,
         fateOf,
         onApplied: (_, revision) => ledger.applied(hostId, revision),
         drivers: {

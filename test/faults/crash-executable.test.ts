@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { findProcesses } from "../../src/drivers/process-marks.ts"
+import type { StepState } from "../../src/model/run.ts"
 import type { RunView } from "../../src/model/run-view.ts"
+import { sha256 } from "../../src/results/result-store.ts"
 import { openEtcd } from "../../src/store/etcd.ts"
 import { startEtcd } from "../rig/etcd.ts"
 import { buildExecutable } from "../rig/executable.ts"
@@ -20,9 +22,10 @@ import { Witness } from "./witness.ts"
 
 type Shape = Pick<Scene, "pipeline" | "drivers"> & { readonly name: string; readonly ends: string }
 
+/** Its first step gives what is too large for a record, and its second one takes it. */
 const sequence = [
-  { id: "clone", driver: "work" },
-  { id: "build", driver: "work" },
+  { id: "clone", driver: "work", with: { gives: 200_000 } },
+  { id: "build", driver: "work", with: { takes: 200_000, text: `\${{ results.clone.data.text }}` } },
   { id: "ship", driver: "work" },
 ]
 
@@ -68,9 +71,10 @@ const shapes: readonly Shape[] = [
   onceOnly,
 ]
 
-/** How a run ended, without what a crash may change: the numbers of attempts. */
-function endingOf({ status, message, steps }: RunView) {
-  return { status, message, steps: steps.map(({ id, status, result }) => ({ id, status, result })) }
+/** How a run ended, without what a crash may change: the numbers of attempts; and without its id. */
+function endingOf({ runId, status, message, steps }: RunView) {
+  const ends = steps.map(({ id, status, result }) => ({ id, status, result }))
+  return { status, message, steps: JSON.stringify(ends).replaceAll(runId, "") }
 }
 
 /** A store as it was found after a crash. */
@@ -124,7 +128,9 @@ class Play {
   }
 
   async #look(): Promise<void> {
-    this.#found.push(await this.#read())
+    const entries = await this.#read()
+    this.#found.push(entries)
+    await this.#expectData(entries)
     for (const runId of this.#acknowledged) {
       this.#logged.push(JSON.stringify(await this.#host.log(runId)).slice(0, -1))
     }
@@ -140,6 +146,15 @@ class Play {
     this.#expectEndsStand()
     await this.#expectLog(run.runId)
     await this.#expectAttempts(run)
+  }
+
+  /** What a result refers to is on the disk, whole. */
+  async #expectData(entries: Entries): Promise<void> {
+    for (const [key, value] of entries) {
+      const state = key.startsWith("runs/step/") ? (JSON.parse(value) as StepState) : undefined
+      const ref = state !== undefined && "result" in state ? state.result.dataRef : undefined
+      if (ref !== undefined) expect(sha256(await this.#host.dataOf(ref))).toBe(ref.sha256)
+    }
   }
 
   /** What had ended when it died was not touched again. */

@@ -2,6 +2,7 @@ import { Database } from "bun:sqlite"
 import { existsSync } from "node:fs"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
+import type { DataRef } from "../../src/model/driver.ts"
 import type { PipelineSource } from "../../src/model/pipeline-source.ts"
 import type { RunView, StepView } from "../../src/model/run-view.ts"
 import { type Running, start } from "../rig/executable.ts"
@@ -132,6 +133,11 @@ export class CrashingHost implements AsyncDisposable {
   async log(runId: string): Promise<readonly LoggedLine[]> {
     const file = Bun.file(join(this.data, "logs", `${runId}.jsonl`))
     return (await file.exists()) ? jsonLines<LoggedLine>(await file.text()) : []
+  }
+
+  /** Large data as it is on the disk. */
+  async dataOf({ runId, sha256 }: Pick<DataRef, "runId" | "sha256">): Promise<Uint8Array> {
+    return await Bun.file(join(this.data, "results", runId, `${sha256}.json`)).bytes()
   }
 
   /** All that the embedded store holds, read from its file while no host runs. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { mkdir, rm, statfs } from "node:fs/promises"
+import { mkdir, readdir, rm, statfs } from "node:fs/promises"
 import { join } from "node:path"
 import { buildExecutable, runToEnd } from "../rig/executable.ts"
 import { folderOf, type HostProcess, serveWith, shellPipeline, waitForGate } from "../rig/host-process.ts"
@@ -15,7 +15,22 @@ beforeAll(async () => {
 afterAll(() => executable[Symbol.asyncDispose]())
 
 const lines = 20_000
-const pipelines = {
+/** Gives data too large for a record once its gate is open, and logs nothing. */
+const giver = `import { existsSync } from "node:fs"
+export default {
+  async reconcile(ctx) {
+    while (!existsSync(ctx.resource.spec.gate)) await Bun.sleep(20)
+    return { success: true, message: "given", data: "x".repeat(1_000_000) }
+  },
+}
+`
+const files = {
+  "drivers/giver.js": giver,
+  "pipelines/give.json": JSON.stringify({
+    name: "give",
+    resource: "app",
+    steps: [{ id: "give", driver: "giver" }],
+  }),
   "pipelines/gate.json": shellPipeline("gate", waitForGate),
   "pipelines/chatty.json": shellPipeline("chatty", `echo first; ${waitForGate}; seq 1 ${lines}; echo last`),
 }
@@ -23,7 +38,7 @@ const pipelines = {
 /** A host whose data folder is a disk of its own. */
 async function hostOnSmallDisk() {
   await using scope = new AsyncDisposableStack()
-  const folder = scope.use(await folderOf(pipelines))
+  const folder = scope.use(await folderOf(files))
   const data = join(folder.path, "data")
   await mkdir(data)
   const mounts = scope.use(await smallDisk(data, 40))
@@ -160,3 +175,29 @@ describe.if(mayMount)("a disk that is full while a step logs", () => {
     expect(sequences).toEqual(Array.from({ length: lines + 2 }, (_, n) => n + 1))
   }, 60_000)
 })
+
+test.if(mayMount)(
+  "a disk that is full while a step gives large data fails the attempt by name, and leaves no half of a file",
+  async () => {
+    await using small = await hostOnSmallDisk()
+    const { host, disk } = small
+    const gate = join(small.folder, "gate")
+    const runId = await host.submit("give", { gate })
+    await until("its step runs", async () => (await host.run(runId)).steps[0]?.status === "running")
+    await until("the ballast is there", () => Bun.file(join(disk, "conveyor.sqlite-ballast")).exists())
+    await fill(disk)
+    await Bun.write(gate, "")
+    const failed = await host.ended(runId)
+    expect(failed).toMatchObject({ status: "failed", steps: [{ status: "failed" }] })
+    expect(failed.steps[0]?.result?.message).toMatch(
+      /^the driver's data \(1000002 bytes\) could not be written: ENOSPC/,
+    )
+    expect(await readdir(join(disk, "results", runId)).catch(() => [])).toEqual([])
+
+    await empty(disk)
+    const again = await until("a run is taken on", () => host.submit("give", { gate }).catch(() => undefined))
+    expect((await host.ended(again)).status).toBe("succeeded")
+    expect(await readdir(join(disk, "results", again))).toHaveLength(1)
+  },
+  60_000,
+)

@@ -27,7 +27,29 @@ const breaks =
       ? { success: false, message: `${attempt.stepId} is broken` }
       : good(attempt)
 
+/** `make` gives what is too large for a record; the others succeed when they got it. */
+const large = (attempt: Attempt): AttemptResult => {
+  if (attempt.stepId === "make")
+    return { ...good(attempt), data: { text: "é".repeat(50_000), attempt: attempt.attempt } }
+  const data = attempt.results["make"]?.data as { readonly text?: string } | undefined
+  return data?.text?.length === 50_000 ? good(attempt) : breaks(attempt.stepId)(attempt)
+}
+
 export const languageShapes: readonly Shape[] = [
+  {
+    name: "large data, which conditions and later steps read",
+    pipeline: pipelineOf({
+      steps: [
+        step("make"),
+        step("use", { if: "size(steps.make.data.text) == 50000" }),
+        step("not", { needs: ["make"], if: "steps.make.data.text == ''" }),
+        step("again", { needs: ["use"], with: { text: cel("results.make.data.text") } }),
+      ],
+    }),
+    drivers,
+    answer: large,
+    ends: ["succeeded", "succeeded", "succeeded", "skipped", "succeeded"],
+  },
   {
     name: "a step that is skipped by its condition, and one that is not",
     pipeline: pipelineOf({

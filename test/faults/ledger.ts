@@ -1,5 +1,5 @@
 import type { Attempt } from "../../src/drivers/driver-host.ts"
-import type { AttemptResult } from "../../src/model/driver.ts"
+import type { AttemptResult, DataRef } from "../../src/model/driver.ts"
 import { fits, type Labels } from "../../src/model/labels.ts"
 import type { StepState } from "../../src/model/run.ts"
 import type { Revision, Store } from "../../src/store/store.ts"
@@ -13,6 +13,7 @@ import { Witness } from "./witness.ts"
  *   - an attempt runs the code that its record says, under the token that its record says, and probes where it says so
  *   - a result is that of the attempt, and one that its driver gave
  *   - an attempt's end is written by the host that held it
+ *   - data that a result only refers to is on the disk by then, and every attempt after it that cleans nothing up gets it
  */
 
 interface LiveAttempt {
@@ -22,9 +23,15 @@ interface LiveAttempt {
   excused: boolean
 }
 
+export interface LedgerOptions {
+  /** Is this data on the disk of its host? Default: no data is large. */
+  readonly hasData?: (ref: DataRef) => boolean
+}
+
 /** Sees every change of every run, and every attempt that starts and ends; and says when a promise is broken. */
 export class Ledger {
   readonly witness: Witness
+  readonly #hasData: (ref: DataRef) => boolean
   readonly #launched = new Set<string>()
   readonly #live = new Map<string, LiveAttempt[]>()
   readonly #outcomes = new Map<string, AttemptResult>()
@@ -33,7 +40,8 @@ export class Ledger {
   readonly #acknowledged = new Set<string>()
   attempts = 0
 
-  constructor(store: Store) {
+  constructor(store: Store, { hasData = () => false }: LedgerOptions = {}) {
+    this.#hasData = hasData
     this.witness = new Witness(store, {
       givesUp: (named) => this.#outcomes.get(named)?.retryable === false,
       onResult: (named, state) => this.#checkResult(named, state),
@@ -79,8 +87,20 @@ export class Ledger {
     this.#live.set(step, [...live, { attempt: attempt.attempt, hostId, excused }])
     const wanted = this.witness.pipelineOf(attempt.runId)?.host ?? {}
     this.#expect(fits(labels, wanted), `${named} started on ${hostId}, which has not the labels it asks for`)
+    this.#checkData(attempt)
     const state = this.witness.stateOf(attempt.runId, attempt.stepId)
     if (state?.status === "running" && state.attempt === attempt.attempt) this.#checkRecord(attempt, state)
+  }
+
+  /** Cleanup goes without what cannot be had. */
+  #checkData(attempt: Attempt): void {
+    if (this.witness.stepIn(attempt.runId, attempt.stepId)?.role !== undefined) return
+    for (const [stepId, { data }] of Object.entries(attempt.results)) {
+      const state = this.witness.stateOf(attempt.runId, stepId)
+      const ref = state !== undefined && "result" in state ? state.result.dataRef : undefined
+      const isWhole = ref === undefined || Buffer.byteLength(JSON.stringify(data ?? null)) === ref.bytes
+      this.#expect(isWhole, `${nameOf(attempt)} started without the data of ${stepId}`)
+    }
   }
 
   #checkRecord(attempt: Attempt, state: StepState & { readonly status: "running" }): void {
@@ -134,6 +154,11 @@ export class Ledger {
     const outcome = this.#outcomes.get(named)
     this.#expect(outcome !== undefined, `${named} has a result and no driver gave it`)
     this.#expect(outcome?.message === state.result.message, `${named} has a result that is not its own`)
+    const { dataRef } = state.result
+    this.#expect(
+      dataRef === undefined || this.#hasData(dataRef),
+      `${named} refers to data that is not on the disk`,
+    )
   }
 }
 

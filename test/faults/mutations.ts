@@ -146,8 +146,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a failure keeps nothing after it from starting",
     file: "src/model/standing.ts",
-    text: "if (!handles && flow.brokenBy !== undefined) {",
-    becomes: "if (!handles && flow.brokenBy === step.id) {",
+    text: "if (!handles && brokenBy !== undefined) return",
+    becomes: "if (!handles && brokenBy === step.id) return",
   },
   {
     name: "cleanup begins while the way may still be gone",
@@ -164,9 +164,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a step of a run that ends is not cleaned up after",
     file: "src/model/standing.ts",
-    text: 'const isTurn = step.role.type === "ensure" || phase.type === "cleanup"',
-    becomes:
-      'const isTurn = phase.type === "cleanup"\n    if (step.role.type === "ensure") return { type: "skipped", because: { type: "over" }, couldStart: false }',
+    text: 'if (unattempted !== undefined) return { type: "skipped", because: unattempted',
+    becomes: 'if (step.role.type === "ensure") return { type: "skipped", because: { type: "over" }',
   },
   {
     name: "a run has no room for what it may run at a time",
@@ -183,7 +182,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a run that ends keeps its key",
     file: "src/engine/admission.ts",
-    text: "if (known !== undefined && isIn(known, run.runId)) draft.keep(key, released(known, run.runId))",
+    text: "draft.keep(key, known && released(known, run.runId))",
     becomes: "",
   },
   {
@@ -209,5 +208,18 @@ export const mutations: readonly Mutation[] = [
     file: "src/engine/plan.ts",
     text: "} else if (decided(this.#observed.run) === undefined) {",
     becomes: "} else if (verdict === undefined) {",
+  },
+  {
+    name: "a driver is not given the large data of earlier steps",
+    file: "src/engine/step-data.ts",
+    text: "if (!draft.observed.host.readsResults(driverHash)) return",
+    becomes: "if (driverHash !== undefined) return",
+  },
+  {
+    name: "an attempt's end is told before its large data is written",
+    file: "src/engine/attempts.ts",
+    text: "runId: order.content.run.runId,\n        results: this.#options.results,",
+    becomes:
+      "runId: order.content.run.runId,\n        results: { write: async (runId, json) => { void this.#options.results.write(runId, json); return { bytes: Buffer.byteLength(json), sha256: new Bun.CryptoHasher('sha256').update(json).digest('hex'), runId, folder: 'disk-0', hostId: 'disk-0' } } },",
   },
 ]

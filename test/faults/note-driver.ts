@@ -12,8 +12,8 @@ export interface Note {
 
 /**
  * The source of a driver that notes what it does in the resource's journal, logs three lines, and leaves a process
- * behind that only the end of its attempt ends. It takes `sleepMs` and fails before attempt `goodFrom`. Its probe
- * believes the journal and nothing else.
+ * behind that only the end of its attempt ends. It takes `sleepMs`, fails before attempt `goodFrom` and without a `text`
+ * of the length `takes`, and gives a text of the length `gives`. Its probe believes the journal and nothing else.
  */
 export function noteDriver({ resources }: { readonly resources: readonly string[] }): string {
   return `import { appendFileSync, readFileSync } from "node:fs"
@@ -32,8 +32,10 @@ export default defineDriver({
     }
     await ctx.exec(["sh", "-c", "sleep 600 & sleep " + (ctx.input.sleepMs ?? 10) / 1000])
     note("done")
-    const success = attempt >= (ctx.input.goodFrom ?? 1)
-    return { success, message: step + (success ? " is done" : " is broken") }
+    const { goodFrom = 1, gives, takes, text } = ctx.input
+    const success = attempt >= goodFrom && text?.length === takes
+    const message = step + (success ? " is done" : " is broken")
+    return gives === undefined ? { success, message } : { success, message, data: { text: "x".repeat(gives) } }
   },
   async probe(ctx) {
     const lines = readFileSync(ctx.resource.spec.journal, "utf8").split("\\n").slice(0, -1)

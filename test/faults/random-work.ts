@@ -49,7 +49,10 @@ export function randomPipeline({ languageChance, ...options }: WorkOptions): Pip
     const step = randomStep(`s${index}`, { ...options, languageChance })
     const ensured = uses(0.5) ? { ...step, ensure: randomStep(`s${index}-tidy`, options) } : step
     // Without `needs` a step follows the one above.
-    if (random.chance(0.5)) return ensured
+    if (random.chance(0.5)) {
+      const reads = index > 0 && ensured.if === undefined && random.chance(0.3)
+      return reads ? { ...ensured, if: sound(index - 1) } : ensured
+    }
     const needs = Array.from({ length: index }, (_, need) => `s${need}`)
       .filter(() => random.chance(0.4))
       .map((need) => (uses() ? { step: need, optional: true } : need))
@@ -108,15 +111,25 @@ function randomStep(
   }
 }
 
+/** True, and asked of the data of the step before: a step that got other data would be skipped. */
+const sound = (index: number) => `!has(steps.s${index}.data.of) || steps.s${index}.data.of == 's${index}'`
+
+/** Longer than a record has room for. */
+const largeLength = 70_000
+
 export interface CourseOptions {
   readonly random: Random
   readonly failChance: number
+  readonly largeChance: number
   /** How often an attempt puts something off to the end of its run. */
   readonly deferChance: number
 }
 
 /** Most attempts are quick and succeed; some are slow, fail, or hang until their timeout. Every other probe can tell. */
-export function randomCourse(attempt: Attempt, { random, failChance, deferChance }: CourseOptions): Course {
+export function randomCourse(
+  attempt: Attempt,
+  { random, failChance, largeChance, deferChance }: CourseOptions,
+): Course {
   const hangs = attempt.input["mayHang"] === true && random.chance(0.3)
   const durationMs = random.chance(0.1)
     ? 2_000 + random.below(random.pick([3_000, 30_000]))
@@ -129,6 +142,9 @@ export function randomCourse(attempt: Attempt, { random, failChance, deferChance
     result: {
       success,
       message,
+      ...(success && random.chance(largeChance)
+        ? { data: { of: attempt.stepId, attempt: attempt.attempt, text: "x".repeat(largeLength) } }
+        : {}),
       ...(!success && random.chance(0.2) ? { retryable: false } : {}),
       ...(attempt.probing === true && random.chance(0.6) ? { probed: true } : {}),
     },

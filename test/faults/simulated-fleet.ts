@@ -7,6 +7,7 @@ import type { Fate } from "../rig/store-connection.ts"
 import type { VirtualClock } from "../rig/virtual-clock.ts"
 import type { Ledger } from "./ledger.ts"
 import { driverNames, randomCourse, resourcesOf } from "./random-work.ts"
+import { SimulatedDisks } from "./simulated-disks.ts"
 import { type Fault, fateNames, faultNames, type Weather } from "./weather.ts"
 
 /** How far a wall clock may be off. */
@@ -39,6 +40,8 @@ export class SimulatedFleet {
   readonly #options: FleetOptions
   readonly #slots: (Slot | undefined)[]
   readonly #counts: Record<keyof FaultCounts, number>
+  /** What lies on one is there for whoever is started in its slot. */
+  readonly disks: SimulatedDisks
   #generation = 0
   #driverEdit = 0
   #healed = false
@@ -46,6 +49,12 @@ export class SimulatedFleet {
   constructor(options: FleetOptions) {
     this.#options = options
     this.#slots = options.zones.map(() => undefined)
+    const { random, weather } = options
+    this.disks = new SimulatedDisks({
+      count: options.zones.length,
+      isUp: (index) => this.#answers(index),
+      delayMs: () => random.below(weather.delayMsMax),
+    })
     this.#counts = Object.fromEntries([...faultNames, ...fateNames].map((name) => [name, 0])) as FaultCounts
   }
 
@@ -180,6 +189,7 @@ export class SimulatedFleet {
       delayMs: () => random.below(random.chance(0.05) ? 200 : weather.delayMsMax),
       fateOf: () => this.#fate(),
       lateMs: () => random.below(20_000),
+      results: this.disks.seenFrom(index),
       onApplied: (_, revision) => ledger.applied(hostId, revision),
       drivers: {
         courseOf: (attempt) => randomCourse(attempt, { ...weather, random }),
@@ -209,6 +219,11 @@ export class SimulatedFleet {
       // The store did not answer: the process ends, and somebody starts it again.
       () => host.kill(),
     )
+  }
+
+  #answers(index: number): boolean {
+    const host = this.#slots[index]?.host
+    return host !== undefined && !host.connection.cut && !host.process.paused
   }
 
   /** Does it act on what it decided before it was stopped in its tracks? */

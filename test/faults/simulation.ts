@@ -52,7 +52,7 @@ async function play(seed: number, clock: VirtualClock): Promise<SimulationResult
   const random = randomFrom(seed)
   // A short history makes slow watches lose their place by themselves.
   await using store = await openSqlite(":memory:", random.chance(0.5) ? { historyBytesMax: 40_000 } : {})
-  const ledger = new Ledger(store)
+  const ledger = new Ledger(store, { hasData: (ref) => fleet.disks.has(ref) })
   const stop = new AbortController()
   const following = ledger.witness.follow(stop.signal)
   const weather = new Weather(random)

@@ -40,6 +40,8 @@ export class Weather {
   readonly watchDelayMs: number
   /** How many attempts fail. */
   readonly failChance: number
+  /** How many of those that succeed give data too large for a record. */
+  readonly largeChance: number
   /** Clients do this between two faults, this often. */
   readonly cancelChance: number
   readonly rerunChance: number
@@ -68,6 +70,7 @@ export class Weather {
     this.delayMsMax = random.pick([4, 4, 40, 300])
     this.watchDelayMs = random.pick([0, 0, 50, 400])
     this.failChance = random.pick([0.02, 0.1, 0.4])
+    this.largeChance = random.pick([0, 0, 0.1, 0.5])
     this.cancelChance = random.pick([0, 0.05, 0.3])
     this.rerunChance = random.pick([0, 0.1])
     this.resolveChance = random.pick([0.1, 0.5])

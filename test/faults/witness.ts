@@ -110,6 +110,11 @@ export class Witness {
     return this.#runs.get(runId)?.pipeline
   }
 
+  /** A step of a run, as the pipeline that the run is pinned to has it. */
+  stepIn(runId: string, stepId: string): PipelineStep | undefined {
+    return this.#stepOf(this.#accountOf(runId), stepId)
+  }
+
   /** The ids of the runs that have ended, or that have not. */
   runsThat(ended: "have ended" | "have not ended"): readonly string[] {
     return [...this.#runs]

@@ -74,6 +74,26 @@ describe("a run's view", () => {
     })
   })
 
+  test("has what the run as a whole waits for: its concurrency key, or somebody who mends it", () => {
+    const concurrency = {
+      key: "deploy",
+      limit: 1,
+      policy: "queue",
+      queuedAt: "2026-01-01T00:00:00.500Z",
+    } as const
+    expect(view({ ...identity, status: "pending", concurrency })).toMatchObject({
+      concurrency,
+      message: 'waiting for the concurrency key "deploy" since 2026-01-01T00:00:00.500Z',
+    })
+    const since = "2026-01-01T00:00:02.000Z"
+    const held = { verdict: { status: "failed", message: "no" }, since, known: [] } as const
+    expect(view({ ...running, held })).toMatchObject({
+      heldSince: since,
+      message: `held since ${since}: no; save the mended pipeline or driver, or cancel`,
+    })
+    expect(view(running)).not.toHaveProperty("heldSince")
+  })
+
   test("has the times of the run, as far as they are known", () => {
     expect(view(failed)).toMatchObject({ message: "build failed", durationMs: 2_500 })
     expect(view(running).durationMs).toBeUndefined()

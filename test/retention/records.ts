@@ -51,13 +51,15 @@ export interface RunRecords {
   readonly pipelineHash?: string
   readonly drivers?: Readonly<Record<string, string>>
   readonly steps?: number
+  /** The runs whose files hold large data that it began with. */
+  readonly dataFrom?: readonly string[]
 }
 
 const at = (daysAgo: number) => new Date(nowMs - daysAgo * dayMs).toISOString()
 
 /** Puts a run with its steps into the store. Answers its id; later ones are newer. */
 export async function putRun(store: Store, records: RunRecords = {}): Promise<string> {
-  const { endedDaysAgo, resource, pipelineHash, drivers, steps = 2 } = records
+  const { endedDaysAgo, resource, pipelineHash, drivers, steps = 2, dataFrom } = records
   const runId = Bun.randomUUIDv7()
   const run: Run = {
     runId,
@@ -65,6 +67,7 @@ export async function putRun(store: Store, records: RunRecords = {}): Promise<st
     resource: resource ?? { type: "app", name: runId, version: 1 },
     ...(pipelineHash === undefined ? {} : { pipeline: { name: "release", hash: pipelineHash } }),
     ...(drivers === undefined ? {} : { drivers }),
+    ...(dataFrom === undefined ? {} : { dataFrom }),
     createdAt: at(endedDaysAgo ?? 0),
     startedAt: at(endedDaysAgo ?? 0),
     ...(endedDaysAgo === undefined

@@ -1,6 +1,7 @@
 import pino from "pino"
 import type { DriverHost } from "../../src/drivers/driver-host.ts"
-import { Engine, type EngineOptions } from "../../src/engine/engine.ts"
+import { Engine } from "../../src/engine/engine.ts"
+import type { EngineOptions } from "../../src/engine/engine-options.ts"
 import { Workspaces } from "../../src/engine/workspaces.ts"
 import { type HeldLease, HostLease } from "../../src/hosts/host-lease.ts"
 import type { ResourceEvent } from "../../src/model/event.ts"
@@ -23,6 +24,7 @@ import {
   stepsPrefix,
 } from "../../src/store/keys.ts"
 import type { Store } from "../../src/store/store.ts"
+import { MemoryResults } from "./memory-results.ts"
 import { until } from "./until.ts"
 
 /** A pipeline from what a person would write; throws when it has faults. */
@@ -227,6 +229,7 @@ export async function startEngine(
     drivers,
     lease,
     appendLog: async () => {},
+    results: new MemoryResults(hostId),
     folder: hostId,
     labels: {},
     graceMs: 100,

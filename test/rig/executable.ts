@@ -20,9 +20,14 @@ export async function buildExecutable(): Promise<AsyncDisposable & { readonly pa
   return { path, [Symbol.asyncDispose]: folder[Symbol.asyncDispose] }
 }
 
-/** Runs a command to its end in a folder, with a bare environment. */
-export async function runToEnd(command: readonly string[], options: { readonly cwd: string }) {
-  const child = Bun.spawn([...command], { cwd: options.cwd, env: bareEnv, stdout: "pipe", stderr: "pipe" })
+interface Surroundings {
+  readonly cwd: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Runs a command to its end in a folder, with a bare environment and `env`. */
+export async function runToEnd(command: readonly string[], { cwd, env = {} }: Surroundings) {
+  const child = Bun.spawn([...command], { cwd, env: { ...bareEnv, ...env }, stdout: "pipe", stderr: "pipe" })
   const [stdout, stderr, exit] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
   return { stdout, stderr, exit }
 }
@@ -39,11 +44,7 @@ export interface Running extends AsyncDisposable {
 }
 
 /** Starts a command in a folder, with a bare environment and `env`. */
-export function start(
-  command: readonly string[],
-  options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> },
-): Running {
-  const { cwd, env = {} } = options
+export function start(command: readonly string[], { cwd, env = {} }: Surroundings): Running {
   const child = Bun.spawn([...command], { cwd, env: { ...bareEnv, ...env }, stdout: "pipe", stderr: "pipe" })
   let output = ""
   const collect = async (stream: ReadableStream<Uint8Array>) => {

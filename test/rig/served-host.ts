@@ -13,6 +13,8 @@ export interface ServedHostOptions {
   readonly etcd: string
   /** Shell scripts that are done by drivers, by the driver's name. */
   readonly drivers: Readonly<Record<string, string>>
+  /** Modules of drivers, by the driver's name. */
+  readonly modules?: Readonly<Record<string, string>>
   /** More of the command line. */
   readonly flags?: readonly string[]
 }
@@ -28,10 +30,11 @@ export interface ServedHost extends AsyncDisposable {
 
 /** Starts it and waits until it serves. */
 export async function serveHost(options: ServedHostOptions): Promise<ServedHost> {
-  const { executable, folder, etcd, drivers, flags = [] } = options
+  const { executable, folder, etcd, drivers, modules = {}, flags = [] } = options
   for (const each of ["drivers", "pipelines"]) await mkdir(join(folder, each), { recursive: true })
-  for (const [name, script] of Object.entries(drivers)) {
-    await Bun.write(join(folder, "drivers", `${name}.ts`), driverOf(name, script))
+  const scripts = Object.entries(drivers).map(([name, script]) => [name, driverOf(name, script)] as const)
+  for (const [name, module] of [...scripts, ...Object.entries(modules)]) {
+    await Bun.write(join(folder, "drivers", `${name}.ts`), module)
   }
   const store = etcd.replace("http://", "etcd://")
   const process = start([executable, "serve", "--port", "0", "--store", store, "--grace", "1s", ...flags], {

@@ -1,7 +1,9 @@
 import type { Engine } from "../../src/engine/engine.ts"
 import type { Labels } from "../../src/model/labels.ts"
+import type { ResultStore } from "../../src/results/result-store.ts"
 import type { Revision, Store, Write } from "../../src/store/store.ts"
 import { startEngine } from "./belt.ts"
+import { MemoryResults } from "./memory-results.ts"
 import { SimulatedDrivers, type SimulatedDriversOptions } from "./simulated-drivers.ts"
 import { type Fate, StoreConnection } from "./store-connection.ts"
 import { outside, type VirtualClock, VirtualProcess } from "./virtual-clock.ts"
@@ -21,6 +23,8 @@ export interface SimulatedHostOptions {
   readonly fateOf?: (writes: readonly Write[]) => Fate
   readonly lateMs?: () => number
   readonly onApplied?: (writes: readonly Write[], revision: Revision) => void
+  /** The disk its large data lies on. Default: one of its own. */
+  readonly results?: ResultStore
 }
 
 /** A real engine in a process of its own, in virtual time, on its own connection to a store. */
@@ -32,9 +36,10 @@ export class SimulatedHost {
   readonly #store: Store
   readonly #attemptsMax: number
   readonly labels: Labels
+  readonly #results: ResultStore
 
   constructor(options: SimulatedHostOptions) {
-    const { clock, store, hostId, drivers, labels = {}, attemptsMax = 64, ...faults } = options
+    const { clock, store, hostId, drivers, labels = {}, attemptsMax = 64, results, ...faults } = options
     this.hostId = hostId
     this.process = new VirtualProcess(clock)
     this.connection = new StoreConnection(store, { process: this.process, ...faults })
@@ -42,6 +47,7 @@ export class SimulatedHost {
     this.#store = store
     this.#attemptsMax = attemptsMax
     this.labels = labels
+    this.#results = results ?? new MemoryResults(hostId)
   }
 
   /** Starts the engine. Rejects when the store does not answer; settles never when the process dies before. */
@@ -53,6 +59,7 @@ export class SimulatedHost {
         graceMs: simulatedGraceMs,
         attemptsMax: this.#attemptsMax,
         labels: this.labels,
+        results: this.#results,
         // Folders are real, and would keep real time.
         workspaces: { pathOf: (runId) => runId, prepare: async () => undefined },
       }),

@@ -54,12 +54,12 @@ const faultsOf = async (store: Store) =>
 describe("a check", () => {
   test("finds nothing wrong in an empty store", async () => {
     await using store = await openSqlite(":memory:")
-    expect(await checkStore(store)).toEqual({ entries: 0, runs: 0, faults: [] })
+    expect(await checkStore(store)).toEqual({ entries: 0, runs: 0, faults: [], data: [] })
   })
 
   test("finds nothing wrong in a store in order, and counts what is there", async () => {
     await using rig = await storeInOrder()
-    expect(await checkStore(rig.store)).toEqual({ entries: 8, runs: 2, faults: [] })
+    expect(await checkStore(rig.store)).toEqual({ entries: 8, runs: 2, faults: [], data: [] })
   })
 
   test("finds nothing wrong in what an engine has written", async () => {
@@ -134,6 +134,24 @@ describe("a check names", () => {
         .map((key) => `${key}: ${message}`)
         .toSorted(),
     )
+  })
+
+  test("data of another run that the run does not say it needs, and references that are none", async () => {
+    await using rig = await storeInOrder()
+    const ref = { bytes: 70_000, sha256: "0".repeat(64), runId: rig.over, folder: "f", hostId: "h" }
+    const give = (dataRef: object) => {
+      const state = { status: "succeeded", attempt: 1, result: { success: true, message: "", dataRef } }
+      return write(rig.store, put(stepKey(rig.runId, "build"), JSON.stringify(state)))
+    }
+    await give(ref)
+    const key = stepKey(rig.runId, "build")
+    expect(await faultsOf(rig.store)).toEqual([
+      `${key}: its data is a file of run ${rig.over}, which the run does not name in dataFrom`,
+    ])
+    await changeRun(rig.store, rig.runId, { dataFrom: [rig.over] })
+    expect(await checkStore(rig.store)).toMatchObject({ faults: [], data: [{ key, ref }] })
+    await give({ ...ref, sha256: `../${"0".repeat(61)}` })
+    expect(await faultsOf(rig.store)).toEqual([expect.stringContaining(`${key}: /result/dataRef/sha256: `)])
   })
 
   test("runs whose version of the resource is not there, and versions above the newest", async () => {

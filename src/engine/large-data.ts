@@ -1,0 +1,132 @@
+import { ConveyorError, messageOf } from "../errors.ts"
+import type { DataRef } from "../model/driver.ts"
+import type { Json } from "../model/json.ts"
+import type { ResultStore } from "../results/result-store.ts"
+import type { ObservedRun } from "./observe.ts"
+
+/**
+ * What is known of large data once it was asked for. `away`: the host that has it cannot be asked now. `lost`: nobody has
+ * it any more, as the message says.
+ */
+export type DataState =
+  | { readonly type: "here"; readonly value: Json }
+  | { readonly type: "away" }
+  | { readonly type: "lost"; readonly message: string }
+
+/** The data itself, when it is at hand. */
+export function dataIn(state: DataState | undefined): Json | undefined {
+  return state?.type === "here" ? state.value : undefined
+}
+
+/** How many looks at runs hold large data at the same moment, and how much of it is kept between looks, in bytes of JSON. */
+const holdersMax = 4
+const keptBytesMax = 64 * 1024 * 1024
+
+/** Brings large data into memory for looks at runs, and keeps what was used last. */
+export class LargeData {
+  readonly #results: Pick<ResultStore, "read">
+  /** Least recently used first, by hash: the same data is the same wherever it lies. */
+  readonly #kept = new Map<string, { readonly bytes: number; readonly value: Json }>()
+  #keptBytes = 0
+  #holders = 0
+  readonly #waiting: (() => void)[] = []
+
+  constructor(results: Pick<ResultStore, "read">) {
+    this.#results = results
+  }
+
+  /** What the look at a run asks for stays at hand as `run.data` until this is disposed. Nothing is read before. */
+  holdFor(run: ObservedRun): Disposable {
+    const held = new HeldData({
+      read: (ref) => this.#read(ref),
+      enter: () => this.#enter(),
+      leave: () => this.#leave(),
+    })
+    run.data = held
+    return {
+      [Symbol.dispose]() {
+        run.data = undefined
+        held[Symbol.dispose]()
+      },
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#holders < holdersMax) this.#holders++
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** The place goes to who waits longest. */
+  #leave(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#holders--
+    else next()
+  }
+
+  async #read(ref: DataRef): Promise<DataState> {
+    const kept = this.#kept.get(ref.sha256)
+    if (kept !== undefined) {
+      this.#kept.delete(ref.sha256)
+      this.#kept.set(ref.sha256, kept)
+      return { type: "here", value: kept.value }
+    }
+    try {
+      const value = JSON.parse(new TextDecoder().decode(await this.#results.read(ref))) as Json
+      this.#keep(ref, value)
+      return { type: "here", value }
+    } catch (error) {
+      if (!(error instanceof ConveyorError)) throw error
+      return error.code === "NOT_FOUND" ? { type: "lost", message: messageOf(error) } : { type: "away" }
+    }
+  }
+
+  #keep({ sha256, bytes }: DataRef, value: Json): void {
+    if (this.#kept.has(sha256)) return
+    this.#kept.set(sha256, { bytes, value })
+    this.#keptBytes += bytes
+    for (const [oldest, { bytes: freed }] of this.#kept) {
+      if (this.#keptBytes <= keptBytesMax) return
+      this.#kept.delete(oldest)
+      this.#keptBytes -= freed
+    }
+  }
+}
+
+interface Source {
+  readonly read: (ref: DataRef) => Promise<DataState>
+  readonly enter: () => Promise<void>
+  readonly leave: () => void
+}
+
+/** What one look at a run has asked for. */
+export class HeldData implements Disposable {
+  readonly #source: Source
+  readonly #states = new Map<string, DataState>()
+  #entered = false
+
+  constructor(source: Source) {
+    this.#source = source
+  }
+
+  /** Undefined for what was not asked for. */
+  stateOf = (ref: DataRef): DataState | undefined => this.#states.get(keyOf(ref))
+
+  /** The data itself, when it is at hand. */
+  dataAt = (ref: DataRef): Json | undefined => dataIn(this.stateOf(ref))
+
+  /** Each has a state then. */
+  async load(refs: readonly DataRef[]): Promise<void> {
+    if (!this.#entered) {
+      await this.#source.enter()
+      this.#entered = true
+    }
+    await Promise.all(refs.map(async (ref) => this.#states.set(keyOf(ref), await this.#source.read(ref))))
+  }
+
+  [Symbol.dispose](): void {
+    this.#states.clear()
+    if (this.#entered) this.#source.leave()
+  }
+}
+
+const keyOf = ({ folder, runId, sha256 }: DataRef): string => `${folder}/${runId}/${sha256}`

@@ -1,0 +1,3 @@
+const { title } = require("../shared")
+
+exports.shop = () => ({ name: title("shop") })

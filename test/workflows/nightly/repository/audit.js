@@ -1,0 +1,2 @@
+console.log("1 dependency is old")
+process.exitCode = 1

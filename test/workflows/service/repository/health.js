@@ -1,0 +1,1 @@
+exports.answer = (response) => response.end("well")
