@@ -16,7 +16,7 @@ import { until } from "./rig/until.ts"
 
 const log = pino({ level: "silent" })
 /** It goes on until the file named after the resource is there, and does not end because it is asked to. */
-const patient = `trap '' TERM; while [ ! -e "$GATES/$NAME" ]; do sleep 0.05; done`
+const patient = `trap '' TERM; : > "$GATES/$NAME-began"; while [ ! -e "$GATES/$NAME" ]; do sleep 0.05; done`
 
 const pipelines = (gates: string) => `
 kind: ResourceDefinition
@@ -100,18 +100,28 @@ async function send<Answer>(method: string, path: string, body?: object): Promis
 }
 
 let count = 0
-async function submit(
-  pipeline: string,
-  to = "dev",
-): Promise<{ readonly runId: string; open(): Promise<void> }> {
+interface Submitted {
+  readonly runId: string
+  /** Resolves when a patient one does not end any more because it is asked to. */
+  began(): Promise<unknown>
+  /** Lets a patient one end. */
+  open(): Promise<void>
+}
+
+async function submit(pipeline: string, to = "dev"): Promise<Submitted> {
   const name = `${pipeline}-${++count}`
+  const began = Bun.file(join(folder.path, `${name}-began`))
   const { runid } = await send<{ runid: string }>("POST", "/resources", {
     name,
     resource: "app",
     pipeline,
     spec: { to },
   })
-  return { runId: runid, open: async () => void (await Bun.write(join(folder.path, name), "")) }
+  return {
+    runId: runid,
+    began: () => until(`${name} has begun`, () => began.exists()),
+    open: async () => void (await Bun.write(join(folder.path, name), "")),
+  }
 }
 
 const explain = (runId: string) => send<RunExplanation>("GET", `/runs/${runId}/explain`)
@@ -160,8 +170,8 @@ describe("what is explained of what happens", () => {
   })
 
   test("a cancel waits for processes, and those are named, on whatever host they run", async () => {
-    const { runId } = await submit("patient")
-    await reasoned(runId, "work", "running")
+    const { runId, began } = await submit("patient")
+    await began()
     await send("POST", `/runs/${runId}/cancel`)
     const { message } = await until("its processes are named", async () => {
       const step = await reasoned(runId, "work", "running")

@@ -45,7 +45,7 @@ export interface ApiOptions {
   readonly version: string
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
-  /** What runs on this machine of an attempt. Default: that cannot be told. */
+  /** Default: what runs on this machine cannot be told. */
   readonly processesOf?: ProcessesOf
   /** How long a dead host keeps its claims. */
   readonly leaseTtlMs: number

@@ -28,12 +28,11 @@ export async function processesOfRun(
 ): Promise<ReadonlyMap<string, readonly RunningProcess[]>> {
   const known = new Map<string, readonly RunningProcess[]>()
   const elsewhere = new Set<string>()
-  for (const [stepId, { hostId, attempt }] of claims) {
-    if (states.get(stepId)?.status !== "running") continue
-    if (hostId === here) {
-      const found = processesOf({ runId, stepId, attempt })
-      if (found !== undefined) known.set(stepId, found)
-    } else elsewhere.add(hostId)
+  const running = [...claims].filter(([stepId]) => states.get(stepId)?.status === "running")
+  const looked = running.some(([, { hostId }]) => hostId === here) ? processesOf(runId) : undefined
+  for (const [stepId, { hostId, attempt }] of running) {
+    if (hostId !== here) elsewhere.add(hostId)
+    else if (looked !== undefined) known.set(stepId, looked({ stepId, attempt }))
   }
   const asked = hosts.filter(({ hostId }) => elsewhere.has(hostId))
   const answers = await Promise.all(asked.map((host) => askHost(host, runId, signal)))

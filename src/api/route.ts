@@ -9,12 +9,12 @@ import type { Store } from "../store/store.ts"
 import type { PeerLogs } from "./peer-logs.ts"
 import type { RunFeed } from "./run-feed.ts"
 
-/** Tells what runs now of an attempt. */
-export type ProcessesOf = (attempt: {
-  readonly runId: string
-  readonly stepId: string
-  readonly attempt: number
-}) => readonly RunningProcess[] | undefined
+/** Looks up what runs on this machine now of a run, and tells it by attempt; undefined where that cannot be told. */
+export type ProcessesOf = (
+  runId: string,
+) =>
+  | ((attempt: { readonly stepId: string; readonly attempt: number }) => readonly RunningProcess[])
+  | undefined
 
 /** What every route works with. */
 export interface ApiContext {
@@ -34,7 +34,6 @@ export interface ApiContext {
   readonly version: string
   /** The host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
-  /** What runs on this machine of an attempt; undefined where that cannot be told. */
   readonly processesOf: ProcessesOf
   /** How long a dead host keeps its claims. */
   readonly leaseTtlMs: number

@@ -1,22 +1,25 @@
 import { readFileSync } from "node:fs"
 import type { RunningProcess } from "../model/explanation.ts"
-import { type AttemptName, attemptToken, findProcesses } from "./process-marks.ts"
+import { type AttemptName, attemptToken, findProcessesOfRun } from "./process-marks.ts"
 
 /** How much of a command is told. */
 const commandLengthMax = 120
-const noGroups: ReadonlySet<number> = new Set()
+
+/** Tells what runs of one attempt. */
+export type ProcessesOfAttempt = (attempt: Omit<AttemptName, "runId">) => readonly RunningProcess[]
 
 /**
- * What runs on this machine now of an attempt, wherever it went: see process-marks.ts. Undefined where processes cannot be
- * looked up.
+ * What runs on this machine now of the attempts of a run, wherever it went: see process-marks.ts. Undefined where processes
+ * cannot be looked up.
  */
-export function processesOf(attempt: AttemptName): readonly RunningProcess[] | undefined {
+export function processesOf(runId: string): ProcessesOfAttempt | undefined {
   if (process.platform !== "linux") return undefined
-  const pids = findProcesses({ type: "attempt", token: attemptToken(attempt), groups: noGroups })
-  return pids.flatMap((pid) => {
-    const command = commandOf(pid)
-    return command === "" ? [] : [{ pid, command }]
-  })
+  const found = Map.groupBy(findProcessesOfRun(runId), ({ token }) => token)
+  return (attempt) =>
+    (found.get(attemptToken({ runId, ...attempt })) ?? []).flatMap(({ pid }) => {
+      const command = commandOf(pid)
+      return command === "" ? [] : [{ pid, command }]
+    })
 }
 
 /** Nothing for one that is gone by now. */

@@ -71,6 +71,24 @@ export function findProcesses(match: ProcessMatch, sincePid?: number): number[] 
   return pids.filter((pid) => pid !== process.pid && isCandidate(pid) && isMeant(pid, match))
 }
 
+/** The living processes of all attempts of a run, with the marks of these attempts: see {@link attemptToken}. */
+export function findProcessesOfRun(
+  runId: string,
+): readonly { readonly pid: number; readonly token: string }[] {
+  if (process.platform !== "linux") return []
+  const start = `${runId}/`
+  const pids = readdirSync("/proc").map(Number).filter(Number.isInteger)
+  return pids.flatMap((pid) => {
+    try {
+      const tokens = entriesOf(pid, attemptMark, start).filter((entry) => entry.startsWith(start))
+      return pid === process.pid ? [] : tokens.map((token) => ({ pid, token }))
+    } catch {
+      // It is gone by now, or belongs to someone else.
+      return []
+    }
+  })
+}
+
 function startedSince(first: number): (pid: number) => boolean {
   const last = Number(readFileSync("/proc/loadavg", "utf8").trim().split(" ").at(-1))
   return last >= first ? (pid) => pid >= first : (pid) => pid >= first || pid <= last
@@ -95,16 +113,16 @@ function isLivingMember(pid: number, groups: ReadonlySet<number>): boolean {
 }
 
 function hasEntry(pid: number, { mark, entry }: { readonly mark: string; readonly entry: string }): boolean {
+  return entriesOf(pid, mark, entry).includes(entry)
+}
+
+/** The entries of a mark; none for a process whose environment does not hold `text` anywhere, which is told fast. */
+function entriesOf(pid: number, mark: string, text: string): readonly string[] {
   const environment = readFileSync(`/proc/${pid}/environ`)
-  if (!environment.includes(entry)) return false
+  if (!environment.includes(text)) return []
   const variable = environment
     .toString("utf8")
     .split("\0")
-    .find((text) => text.startsWith(`${mark}=`))
-  return (
-    variable
-      ?.slice(mark.length + 1)
-      .split("\n")
-      .includes(entry) === true
-  )
+    .find((each) => each.startsWith(`${mark}=`))
+  return variable?.slice(mark.length + 1).split("\n") ?? []
 }

@@ -99,7 +99,7 @@ function timeoutAtOf({ sources: { run, pipeline } }: Explaining): string | undef
   const timeoutMs = run.values?.timeoutMs ?? pipeline?.timeoutMs
   if (run.status !== "running" || run.held !== undefined || timeoutMs === undefined) return undefined
   const isDecided = run.stopping !== undefined || run.cancelRequestedAt !== undefined
-  return isDecided ? undefined : isoAfter(run.startedAt, timeoutMs)
+  return isDecided ? undefined : isoAfter(run.mendedAt ?? run.startedAt, timeoutMs)
 }
 
 function names(steps: readonly StepExplanation[]): string {

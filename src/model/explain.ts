@@ -4,7 +4,7 @@ import type { Explaining, ExplainSources } from "./explain-sources.ts"
 import { describeReason } from "./explain-words.ts"
 import type { Reason, RunExplanation, StepExplanation } from "./explanation.ts"
 import { hasExpressions } from "./expression.ts"
-import type { ExpressionRead } from "./expression-reads.ts"
+import { type ExpressionRead, readsOf } from "./expression-reads.ts"
 import { valuesOf } from "./expression-values.ts"
 import type { Json } from "./json.ts"
 import { haveEnded } from "./name-list.ts"
@@ -73,7 +73,10 @@ function conditionOf(
     return { ...outlook, expression, values, outcome: "false", ...parts }
   }
   if (!isNew(state)) {
-    const values = valuesOf(source, scope).filter(({ expression }) => !isStatusCall(expression))
+    const large = readsOf(source).filter((read) => untilRead(read, states) !== undefined)
+    const values = valuesOf(source, scope).filter(
+      ({ expression }) => !isStatusCall(expression) && large.every((read) => read.expression !== expression),
+    )
     return { ...withoutParts(outlook), values, outcome: "true" }
   }
   const brokenBy = brokenByOf(standing)
@@ -103,10 +106,12 @@ function statusOpenUntil(standing: Standing): string | undefined {
 
 /** Until when is it open what this reads when the step's turn comes? */
 function openUntil(
-  { root, members }: ExpressionRead,
+  read: ExpressionRead,
   step: PipelineStep,
-  { sources: { run, pipeline, steps }, standings }: Explaining,
+  { sources, standings }: Explaining,
 ): string | undefined {
+  const { root, members } = read
+  const { run, pipeline, steps } = sources
   const untilEnded = (ids: Iterable<string>) => {
     const left = [...ids].filter((id) => !hasEnded(standings.of.get(id)))
     return left.length === 0 ? undefined : haveEnded(left)
@@ -118,7 +123,10 @@ function openUntil(
   switch (root) {
     case "results":
     case "steps":
-      return untilEnded(typeof first === "string" ? [first] : upstreamOf(step, steps))
+      return (
+        untilEnded(typeof first === "string" ? [first] : upstreamOf(step, steps)) ??
+        untilRead(read, sources.states)
+      )
     case "metadata":
       return metadata
     case "env":
@@ -134,6 +142,17 @@ function openUntil(
     default:
       return root satisfies never
   }
+}
+
+/** Large data lies in a file, and only a host that starts the step reads it. */
+function untilRead(
+  { root, members: [stepId, member] }: ExpressionRead,
+  states: Explaining["sources"]["states"],
+): string | undefined {
+  if ((root !== "results" && root !== "steps") || member !== "data") return undefined
+  const state = states.get(String(stepId))
+  const isLarge = state !== undefined && "result" in state && state.result.dataRef !== undefined
+  return isLarge ? `a host has read the data of "${stepId}", which is large` : undefined
 }
 
 function hasEnded(standing: Standing | undefined): boolean {

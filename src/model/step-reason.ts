@@ -122,9 +122,8 @@ function waitingReason(
     return present({ type: "timer" as const, until, attempt, attemptsMax: retry?.attempts, lastLine })
   }
   if (waitingFor.type === "data") {
-    const { stepId, bytes, hostId } = waitingFor
     const until = queueTimeoutMs === undefined ? undefined : isoAfter(since, queueTimeoutMs)
-    return present({ type: "data" as const, of: stepId, bytes, hostId, since, until })
+    return present({ ...waitingFor, since, until })
   }
   if (waitingFor.type !== "resolution" || resolution?.outcome === "retry") return undefined
   const { interrupted } = waitingFor

@@ -264,6 +264,14 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
     { states: { build: waits({ type: "timer", until: at }, 1) }, hosts: [hostOf("host-a", full)] },
     "no host that can do it has a free slot: host-a runs 4 of 4",
   ],
+  "a step that waits for large data": [
+    "test",
+    {
+      pipeline: { steps: [step("build"), step("test", { queueTimeout: 300_000 })] },
+      states: { build: ok, test: waits({ type: "data", stepId: "build", bytes: 76_681, hostId: "host-b" }) },
+    },
+    `waits for host host-b, which has the data of step "build" (76681 bytes) and did not answer (since ${at}); it fails at ${later} if that stays so`,
+  ],
   "a step that has to be resolved": [
     "build",
     { states: { build: unresolved } },
@@ -512,6 +520,23 @@ describe("the explanation of a step", () => {
     })
   })
 
+  test("leaves large data of a step open until a host has read it", () => {
+    const dataRef = { bytes: 76_681, sha256: "s", runId: "run", folder: "f", hostId: "host-a" }
+    const large = { ...ok, result: { success: true, message: "", dataRef } } as StepState
+    const pipeline = { steps: [step("build"), step("test", { if: "size(steps.build.data) > 1" })] }
+    expect(of("test", { pipeline, states: { build: large } }).condition).toMatchObject({
+      outcome: "open",
+      values: [
+        { expression: "steps.build.data", until: 'a host has read the data of "build", which is large' },
+      ],
+    })
+    // It was read when the condition was evaluated, and is not kept with it.
+    expect(of("test", { pipeline, states: { build: large, test: runs } }).condition).toMatchObject({
+      outcome: "true",
+      values: [],
+    })
+  })
+
   test("reads metadata only once its expressions have been evaluated", () => {
     const pipeline = {
       metadata: { stage: `\${{ resource.spec.stage }}` },
@@ -571,6 +596,15 @@ const runSentences: Readonly<
     { pipeline: { timeout: 300_000 }, states: { build: ok, test: ok, ship: runs } },
     'it is running "ship"',
     `it ends when "ship" has ended or is skipped; its time is over at ${later}`,
+  ],
+  "has its time anew, for it was mended": [
+    {
+      run: { ...running, mendedAt: later } as Run,
+      pipeline: { timeout: 300_000 },
+      states: { build: ok, test: ok, ship: runs },
+    },
+    'it is running "ship"',
+    'it ends when "ship" has ended or is skipped; its time is over at 2026-01-01T00:10:00.000Z',
   ],
   "is held": [
     {

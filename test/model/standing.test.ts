@@ -18,7 +18,6 @@ const records = {
   cancelled: ended("cancelled"),
   running: { status: "running", ...attempted },
   retrying: { status: "waiting", waitingFor: { type: "timer", until: at }, since: at, attempt: 1 },
-  neverStarted: { status: "failed", attempt: 0, finishedAt: at, result: { success: false, message: "" } },
   again: { status: "pending", attempt: 1 },
   queued: { status: "waiting", waitingFor: { type: "driver", driver: "x" }, since: at, attempt: 0 },
   false: { status: "skipped", attempt: 0, finishedAt: at, condition: { expression: "false", values: [] } },
@@ -248,25 +247,6 @@ const table: readonly (readonly [string, Situation, Readonly<Record<string, stri
       phase: { type: "abandoned" },
     },
     { a: "cancelled", "a.ensure": "called off", z: tooLate },
-  ],
-  [
-    "what ensures a step that was never attempted is skipped for that also when the run has ended",
-    {
-      steps: [step("a", { ensure: { driver: "tidy" } })],
-      states: { a: "neverStarted" },
-      phase: { type: "abandoned" },
-    },
-    { a: "failed", "a.ensure": 'skipped: step "a" was not attempted in this run' },
-  ],
-  [
-    "what was skipped with all it needs stays so when the run has ended",
-    { steps: line, states: { a: "false" }, phase: { type: "abandoned" } },
-    { a: "skipped", b: noNeeds, c: noNeeds },
-  ],
-  [
-    "what an end of the run keeps from starting is not skipped with what it needs",
-    { steps: fork, states: { a: "ok", left: "false" }, phase: { type: "abandoned" } },
-    { a: "succeeded", left: "skipped", right: tooLate, join: tooLate },
   ],
 ]
 
