@@ -158,13 +158,17 @@ describe("conveyor plan", () => {
 
   test("plans what a host has, by its name", async () => {
     await using rig = await apiRig()
-    await rig.send("POST", "/resource-definitions", { name: "app", schema: { required: ["to"] } })
-    const steps = [{ id: "build", driver: "shell", if: 'resource.spec.to == "here"' }]
+    await rig.send("POST", "/resource-definitions", {
+      name: "app",
+      schema: { required: ["to"], properties: { tag: { default: "v1" } } },
+    })
+    const steps = [{ id: "build", driver: "shell", if: 'resource.spec.to + resource.spec.tag == "herev1"' }]
     expect((await rig.send("POST", "/pipelines", { name: "remote", resource: "app", steps })).status).toBe(
       201,
     )
     const { lines } = await planned("remote", { server: rig.url, set: ["to=here"] })
-    expect(lines).toContain('         resource.spec.to  "here"')
+    expect(lines).toContain('         resource.spec.to   "here"')
+    expect(lines).toContain('         resource.spec.tag  "v1"')
     expect(lines).toContain("         → true")
     await expect(planned("remote", { server: rig.url, set: ["x=1"] })).rejects.toThrow(
       'The spec does not match the definition "app"',
