@@ -58,6 +58,8 @@ const cases: fc.Arbitrary<Case> = fc
   .map(({ steps, last, lastFails, isLine, failFast }) => {
     const pipeline = pipelineOf({
       failFast: isLine && failFast,
+      metadata: { to: `\${{ resource.spec.to }}-\${{ resource.spec.n }}` },
+      env: { TO: `to \${{ metadata.to }}` },
       ...(last.length === 0
         ? {}
         : {
@@ -87,9 +89,10 @@ const cases: fc.Arbitrary<Case> = fc
     return { pipeline, fails: new Set(lastFails ? [...fails, "z0"] : fails) }
   })
 
-/** Reads how the steps before ended, which is known in a plan too. */
+/** Reads what is known in a plan too: how the steps before ended, and what the pipeline, the resource and the event say. */
 function withStatusOf(ids: readonly string[]): Pick<PipelineSource["steps"][number], "with"> {
-  return { with: Object.fromEntries(ids.map((id) => [id, `\${{ steps.${id}.status }}`])) }
+  const about = `\${{ metadata.to }} \${{ env.TO }} \${{ resource.metadata.to }} \${{ event }} \${{ run.pipeline }}`
+  return { with: { about, ...Object.fromEntries(ids.map((id) => [id, `\${{ steps.${id}.status }}`])) } }
 }
 
 function ifOf(condition: string | undefined): { readonly if?: string } {
