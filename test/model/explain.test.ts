@@ -647,3 +647,15 @@ describe("the explanation of a run", () => {
     expect(found.ends).toBe(ends)
   })
 })
+
+test("a long run whose every step has a condition is explained before anybody waits", () => {
+  const steps = Array.from({ length: 4_000 }, (_, index) =>
+    step(`s${index}`, { if: index % 2 === 0 ? "resource.spec.n == 1" : `steps.s${index - 1}.data.n == 1` }),
+  )
+  const start = performance.now()
+  const explanation = explained({ pipeline: { steps }, spec: { n: 1 } })
+  expect(performance.now() - start).toBeLessThan(1_500)
+  expect(explanation.steps.at(-1)?.condition?.values).toEqual([
+    { expression: "steps.s3998.data.n", until: '"s3998" has ended' },
+  ])
+})
