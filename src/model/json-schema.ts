@@ -4,7 +4,7 @@ import type { Fault } from "./fault.ts"
 import { isJsonObject, type Json, type JsonObject } from "./json.ts"
 import { escapePointer } from "./json-pointer.ts"
 import { nearestName } from "./nearest.ts"
-import { defaultsIn, withDefaults } from "./schema-defaults.ts"
+import { defaultsIn, type SchemaDefault, withDefaults } from "./schema-defaults.ts"
 
 type SchemaDocument = boolean | { readonly [key: string]: Json }
 
@@ -50,11 +50,12 @@ export async function compileSchema(schema: SchemaDocument): Promise<CompiledSch
     // A new one for each schema, so that no `$id` of one reaches another.
     const ajv = await ajvOf(draft, { validateSchema: false, code: { regExp: boundedRegExp(budget) } })
     const check = checkWith(ajv.compile(document), budget)
-    const ofDefaults = defaultFaults(ajv, document, budget)
+    const defaults = defaultsIn(plain)
+    const ofDefaults = defaults.length === 0 ? [] : defaultFaults(defaults, { ajv, document: plain, budget })
     if (ofDefaults.length > 0) return { faults: ofDefaults }
     return {
       check(value, at) {
-        const filled = withDefaults(plain, value)
+        const filled = defaults.length === 0 ? value : withDefaults(plain, value)
         return { value: filled, faults: check(filled, at) }
       },
     }
@@ -64,21 +65,28 @@ export async function compileSchema(schema: SchemaDocument): Promise<CompiledSch
   }
 }
 
-/** What is wrong with the defaults that may be filled in, each against the schema of its field. */
-function defaultFaults(ajv: AjvType, document: AnySchema, budget: Budget): readonly SchemaFault[] {
-  const defaults = defaultsIn(document as Json)
-  if (defaults.length === 0) return []
+/** What is wrong with defaults, each against the schema of its field. The document was compiled before, by the same Ajv. */
+function defaultFaults(
+  defaults: readonly SchemaDefault[],
+  {
+    ajv,
+    document,
+    budget,
+  }: { readonly ajv: AjvType; readonly document: JsonObject; readonly budget: Budget },
+): readonly SchemaFault[] {
   const idField = ajv.opts.schemaId ?? "$id"
-  const own = (document as JsonObject)[idField]
+  const own = document[idField]
   const id = own ? String(own).replace(/#$/, "") : "schema"
-  if (!own) ajv.addSchema({ ...(document as JsonObject), [idField]: id })
+  if (!own) ajv.addSchema({ ...document, [idField]: id })
   const fields = defaults.map(({ pointer }) => ({
     $ref: `${id}#${pointer.split("/").map(encodeURIComponent).join("/")}`,
   }))
   const check = checkWith(ajv.compile({ properties: { ...fields } }), budget)
   return check({ ...defaults.map(({ value }) => value) }, "").map(({ path, ...fault }) => {
     const [, index, ...below] = path.split("/")
-    const place = [`/schema${defaults[Number(index)]?.pointer}/default`, ...below].join("/")
+    const of = defaults[Number(index)]
+    // A pattern that takes too long is of no one of them.
+    const place = of === undefined ? "/schema" : [`/schema${of.pointer}/default`, ...below].join("/")
     return { ...fault, message: `The default does not fit: ${fault.message}`, path: place }
   })
 }

@@ -96,6 +96,18 @@ describe("a default", () => {
     expect(await checked(schema, {})).toEqual({ faults: [], value: { child: {} } })
   })
 
+  test("that its pattern takes too long for is a fault of the schema", async () => {
+    const schema = { properties: { tag: { pattern: "^(a+)+$", default: `${"a".repeat(40)}b` } } }
+    expect(await compileSchema(schema)).toEqual({
+      faults: [
+        {
+          message: "The default does not fit: The pattern ^(a+)+$ takes too long on this value",
+          path: "/schema",
+        },
+      ],
+    })
+  })
+
   test("of a field that has the name of something every object has is filled in", async () => {
     const schema = { properties: { constructor: { type: "string", default: "Lotus" } } }
     expect(await checked(schema, {})).toEqual({ faults: [], value: { constructor: "Lotus" } })
