@@ -1,15 +1,12 @@
 import { mkdirSync } from "node:fs"
 import type { AttemptResult } from "../model/driver.ts"
 import type { LoadedModule } from "./loaded-module.ts"
-import { type LogRoom, waitForRoom } from "./log-room.ts"
+import { LinesAhead, type LogRoom } from "./log-room.ts"
 import type { AttemptContext, ExecAnswer, FromWorker, ToWorker } from "./protocol.ts"
 import { failure, lastingFailure, readResult, readThrown } from "./result.ts"
 import { check, checkOutput } from "./schema-check.ts"
 import type { DriverContext, ExecOptions, ExecResult } from "./sdk.ts"
 import { createWorkerDefers } from "./worker-defers.ts"
-
-/** From so many lines on that nobody has told to be durable, the worker looks for itself. */
-const lookAfterLines = 1_000
 
 /** One attempt inside a worker. */
 export interface WorkerAttempt {
@@ -42,24 +39,16 @@ export function createWorkerAttempt(
     send: (request) => send({ ...request, type: "defer", serial }),
     isOver: () => ended || abort.signal.aborted,
   })
-  const unacknowledged: (() => void)[] = []
-  let acknowledged = 0
-  let sent = 0
+  const ahead = new LinesAhead(room)
   let execId = 0
   let ended = false
 
   function log(message: string): Promise<void> {
     if (ended) return Promise.resolve()
-    send({ type: "log", serial, message: String(message) })
-    sent++
-    if (unacknowledged.length >= lookAfterLines) acknowledge(waitForRoom(room, sent))
-    return new Promise((resolve) => unacknowledged.push(resolve))
-  }
-
-  function acknowledge(count: number): void {
-    if (count <= acknowledged) return
-    for (const resolve of unacknowledged.splice(0, count - acknowledged)) resolve()
-    acknowledged = count
+    // A driver may log anything.
+    const text = String(message)
+    send({ type: "log", serial, message: text })
+    return ahead.add(text.length)
   }
 
   async function exec(command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
@@ -101,7 +90,7 @@ export function createWorkerAttempt(
         return readThrown(thrown)
       } finally {
         ended = true
-        acknowledge(Number.POSITIVE_INFINITY)
+        ahead.acknowledge(Number.POSITIVE_INFINITY)
       }
     },
     receive(message) {
@@ -110,7 +99,7 @@ export function createWorkerAttempt(
           abort.abort(new Error(message.message))
           return
         case "logged":
-          acknowledge(message.count)
+          ahead.acknowledge(message.count)
           return
         case "exec-ended":
           execs.get(message.id)?.(message.answer)

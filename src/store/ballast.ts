@@ -81,8 +81,9 @@ export class Ballast implements Disposable {
     try {
       await using handle = await open(unfinished, "w")
       // A disk that compresses makes nothing of zeros.
-      const chunk = randomBytes(Math.min(chunkBytes, bytes))
-      for (let written = 0; written < bytes; written += chunk.length) await handle.write(chunk)
+      const chunk = randomBytes(chunkBytes)
+      for (let left = bytes; left > 0; )
+        left -= (await handle.write(chunk, 0, Math.min(left, chunkBytes))).bytesWritten
       await handle.sync()
       await rename(unfinished, file)
       return true

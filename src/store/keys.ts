@@ -43,6 +43,7 @@ export const prefixes = {
   runs: "runs/",
   runHeaders: "runs/header/",
   activeRuns: "runs/active/",
+  runSteps: "runs/step/",
 } as const
 
 export const moveKey = "move"

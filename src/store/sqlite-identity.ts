@@ -37,7 +37,8 @@ export function settleIdentity(db: Database, file: string): { readonly writeDown
   return {
     writeDown: () => {
       if (known !== undefined) return
-      writeFileSync(`${idFile(file)}.new`, `${id}\n`)
+      // On the disk before it has its name: an empty one after a power cut would be that of no store.
+      writeFileSync(`${idFile(file)}.new`, `${id}\n`, { flush: true })
       renameSync(`${idFile(file)}.new`, idFile(file))
     },
   }

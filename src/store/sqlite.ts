@@ -1,9 +1,8 @@
-import { type Database, SQLiteError } from "bun:sqlite"
+import type { Database } from "bun:sqlite"
 import { ConveyorError } from "../errors.ts"
-import { Ballast } from "./ballast.ts"
+import { bringsNew, DiskRoom, isFull } from "./disk-room.ts"
 import { History } from "./history.ts"
 import { keyRange } from "./key-range.ts"
-import { collectorKey, prefixes } from "./keys.ts"
 import { checkCommit, checkKey, checkText } from "./limits.ts"
 import { inMemory, openDatabase, readRevision, type SqliteFileOptions, sqliteError } from "./sqlite-file.ts"
 import { FileSight } from "./sqlite-identity.ts"
@@ -60,8 +59,6 @@ interface LeaseEnd {
 
 const historyBytesMax = 16 * 1024 * 1024
 const leaseEndRetryMs = 1_000
-/** What may come into being on a full disk: all that takes a run that is there to its end, and who makes room. */
-const goesOn = ["runs/step/", "runs/claim/", prefixes.hosts, collectorKey]
 /** SQLite sorts every blob behind every text, so this is an end that no key reaches. */
 const behindAllKeys = new Uint8Array([0])
 const columns = "key, value, create_revision AS createRevision, mod_revision AS modRevision, lease"
@@ -72,7 +69,7 @@ class SqliteStore implements Store {
   readonly #statements: Statements
   readonly #history: History
   readonly #leases: SqliteLeases
-  readonly #ballast: Ballast | undefined
+  readonly #room: DiskRoom | undefined
   readonly #sight: FileSight | undefined
   #revision: Revision
   #queue: Job[] = []
@@ -90,7 +87,7 @@ class SqliteStore implements Store {
       this.#endLeaseUnawaited(id),
     )
     this.#sight = file === inMemory ? undefined : new FileSight(file)
-    this.#ballast = this.#createBallast(options)
+    this.#room = this.#createRoom(options)
     for (const { lease } of this.#statements.leases.all()) this.#endLeaseUnawaited(lease)
     this.#flush()
   }
@@ -147,7 +144,7 @@ class SqliteStore implements Store {
     this.#flush()
     this.#closed = true
     this.#leases[Symbol.dispose]()
-    this.#ballast?.[Symbol.dispose]()
+    this.#room?.[Symbol.dispose]()
     this.#history.close()
     // A statement that is left would keep the file locked behind a closed connection.
     for (const statement of Object.values(this.#statements)) statement.finalize()
@@ -172,7 +169,7 @@ class SqliteStore implements Store {
     this.#checkOpen()
     const { promise, resolve, reject } = Promise.withResolvers<Revision | undefined>()
     const job = { work, resolve, reject }
-    if (this.#ballast?.isDropped === true && this.#refuseNew(job)) return promise
+    if (this.#room?.isShort === true && this.#refuseNew(job, this.#room)) return promise
     if (this.#queue.length === 0) setImmediate(() => this.#flush())
     this.#queue.push(job)
     return promise
@@ -208,45 +205,24 @@ class SqliteStore implements Store {
       : new ConveyorError("STORE_CORRUPT", this.#fault, { cause: error })
   }
 
-  #createBallast({ ballastBytes, onWarning }: SqliteOptions): Ballast | undefined {
+  #createRoom({ ballastBytes, onWarning = () => {} }: SqliteOptions): DiskRoom | undefined {
     if (ballastBytes === undefined || this.#file === inMemory) return undefined
-    const sentences = {
-      full: fullDisk(this.#file),
-      room: `The disk of ${this.#file} has room again`,
-    }
-    return new Ballast({
-      file: `${this.#file}-ballast`,
-      bytes: ballastBytes,
-      onChange: (state) => onWarning?.(sentences[state]),
-    })
-  }
-
-  /** Frees the ballast and what the log of changes takes. False where there is nothing to be freed. */
-  #makeRoom(): boolean {
-    const { isDropped = false } = this.#ballast ?? {}
-    if (this.#ballast?.drop() !== true && !isDropped) return false
-    try {
-      this.#db.run("PRAGMA wal_checkpoint(TRUNCATE)")
-    } catch {
-      // Too full even for that: what is tried again then fails for the same reason, and says it.
-    }
-    return true
+    return new DiskRoom({ file: this.#file, ballastBytes, onWarning })
   }
 
   /** Refuses it when it brings something new into being. */
-  #refuseNew({ work, reject }: Job): boolean {
-    if (work.type !== "commit" || !work.writes.some((write) => this.#isNew(write))) return false
-    reject(new ConveyorError("STORE_UNAVAILABLE", fullDisk(this.#file)))
+  #refuseNew({ work, reject }: Job, { refusal }: DiskRoom): boolean {
+    if (work.type !== "commit" || !bringsNew(work.writes, (key) => this.#isThere(key))) return false
+    reject(refusal)
     return true
   }
 
-  #isNew({ type, key }: Write): boolean {
-    if (type !== "put" || goesOn.some((prefix) => key.startsWith(prefix))) return false
+  #isThere(key: string): boolean {
     try {
-      return this.#statements.revisions.get(key) === null
+      return this.#statements.revisions.get(key) !== null
     } catch {
       // What cannot be read now cannot be written either.
-      return true
+      return false
     }
   }
 
@@ -260,12 +236,13 @@ class SqliteStore implements Store {
         this.#transact(jobs)
         return
       } catch (error) {
-        if (again || !isFull(error) || !this.#makeRoom()) {
+        const room = this.#room
+        if (again || !isFull(error) || room?.make(this.#db) !== true) {
           const reason = this.#reasonOf(error)
           for (const job of jobs) job.reject(reason)
           return
         }
-        jobs = jobs.filter((job) => !this.#refuseNew(job))
+        jobs = jobs.filter((job) => !this.#refuseNew(job, room))
       }
     }
   }
@@ -344,14 +321,6 @@ class SqliteStore implements Store {
     }
     return changes
   }
-}
-
-function isFull(error: unknown): boolean {
-  return error instanceof SQLiteError && error.code === "SQLITE_FULL"
-}
-
-function fullDisk(file: string): string {
-  return `The disk of ${file} is full: runs go on, and nothing new is taken on until there is room`
 }
 
 type Statements = ReturnType<typeof prepareStatements>

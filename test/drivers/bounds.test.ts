@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import { join } from "node:path"
 import { until } from "../rig/until.ts"
 import { type DriverRig, isAlive, openDrivers } from "./driver-rig.ts"
 
@@ -133,4 +134,40 @@ test("a driver that logs without end and without waiting is held up until its li
   gate.resolve()
   expect((await attempt.result).success).toBe(true)
   expect({ taken, isInOrder }).toEqual({ taken: lines, isInOrder: true })
+}, 60_000)
+
+test("a driver that logs large lines without waiting is held up sooner", async () => {
+  const lines = 100
+  await using drivers = await openDrivers({
+    "verbose.js": `
+import { writeFileSync } from "node:fs"
+export default {
+  reconcile(ctx) {
+    for (let n = 1; n <= ${lines}; n++) {
+      ctx.log("x".repeat(1_000_000))
+      writeFileSync(ctx.input.progress, String(n))
+    }
+  },
+}`,
+    "other.js": "export default { reconcile() {} }",
+  })
+  const progress = join(drivers.data, "progress")
+  const sent = async () => Number(await Bun.file(progress).text())
+  const gate = Promise.withResolvers<void>()
+  let taken = 0
+  const log = async (batch: readonly unknown[]) => {
+    taken += batch.length
+    await gate.promise
+  }
+  const attempt = drivers.attempt("verbose", { log, input: { progress } })
+  await until("lines come", () => taken > 0)
+  await until("it is held up", async () => {
+    const before = await sent()
+    await drivers.run("other")
+    return before === (await sent())
+  })
+  expect(await sent()).toBeLessThan(10)
+  gate.resolve()
+  expect((await attempt.result).success).toBe(true)
+  expect(taken).toBe(lines)
 }, 60_000)

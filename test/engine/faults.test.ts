@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import pino from "pino"
 import type { Attempt } from "../../src/drivers/driver-host.ts"
 import type { DriverResult } from "../../src/model/driver.ts"
-import { prefixes, runKey } from "../../src/store/keys.ts"
+import { prefixes, runKey, stepsPrefix } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { claimOn, ended, pipelineOf, startEngine, stepIn, submit } from "../rig/belt.ts"
@@ -12,6 +12,12 @@ import { until } from "../rig/until.ts"
 
 const build = pipelineOf({ steps: [{ driver: "build" }] })
 const buildThenShip = pipelineOf({ steps: [{ driver: "build" }, { driver: "ship" }] })
+
+/** The log of a host, and what it has said there that is worth a warning. */
+function heard() {
+  const said: string[] = []
+  return { said, log: pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) }) }
+}
 
 describe("a run ends", () => {
   test("when the watch is behind its own verdict", async () => {
@@ -221,8 +227,7 @@ describe("a host", () => {
     await using real = await openSqlite(":memory:")
     const store = new FaultyStore(real)
     const drivers = new ScriptedDrivers("build")
-    const said: string[] = []
-    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    const { said, log } = heard()
     await using _engine = await startEngine(store, drivers, { log })
     const runIds = await Promise.all([1, 2, 3].map(() => submit(real, { pipeline: build })))
     const attempts = [await drivers.nextAttempt(), await drivers.nextAttempt(), await drivers.nextAttempt()]
@@ -238,8 +243,7 @@ describe("a host", () => {
     await using real = await openSqlite(":memory:")
     const store = new FaultyStore(real)
     const drivers = new ScriptedDrivers("build")
-    const said: string[] = []
-    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    const { said, log } = heard()
     await using _engine = await startEngine(store, drivers, { log })
     const runIds = await Promise.all([1, 2].map(() => submit(real, { pipeline: build })))
     const [held, other] = [await drivers.nextAttempt(), await drivers.nextAttempt()]
@@ -257,11 +261,32 @@ describe("a host", () => {
     expect(said.filter((message) => message.startsWith("runs wait"))).toHaveLength(1)
   })
 
+  test("says so once while the store takes some of what is written and refuses the rest, as on a full disk", async () => {
+    await using real = await openSqlite(":memory:")
+    const store = new FaultyStore(real)
+    const drivers = new ScriptedDrivers("build")
+    const { said, log } = heard()
+    await using _engine = await startEngine(store, drivers, { log })
+    const refused = await submit(real, { pipeline: build })
+    const held = await drivers.nextAttempt()
+    store.refusedPrefix = stepsPrefix(refused)
+    held.succeed()
+    for (let others = 1; others <= 3; others++) {
+      const before = store.refusals
+      await until("the store refused again", () => store.refusals > before)
+      const taken = await submit(real, { pipeline: build })
+      ;(await drivers.nextAttempt()).succeed()
+      await ended(real, taken)
+    }
+    store.refusedPrefix = undefined
+    await ended(real, refused)
+    expect(said).toEqual(["runs wait for the store, and go on when it is back"])
+  })
+
   test("says once that its lease could not be renewed, however often it tries", async () => {
     await using real = await openSqlite(":memory:")
     const store = new FaultyStore(real)
-    const said: string[] = []
-    const log = pino({ level: "warn" }, { write: (line) => said.push(JSON.parse(line).msg) })
+    const { said, log } = heard()
     await using _engine = await startEngine(store, new ScriptedDrivers(), { log, leaseTtlMs: 1_500 })
     store.refusedRenewals = 3
     await until("its lease is kept alive again", () => store.renewals > 0)

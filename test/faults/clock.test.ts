@@ -52,7 +52,7 @@ async function timeAt(url: string): Promise<number> {
 }
 
 describe.each(jumps)("a clock that jumps an hour %s", (_, seconds) => {
-  test("neither hastens a retry nor holds it up", async () => {
+  test.concurrent("neither hastens a retry nor holds it up", async () => {
     await using rig = await hostWithClock()
     const { host, clock, folder } = rig
     const submittedAt = performance.now()
@@ -67,7 +67,7 @@ describe.each(jumps)("a clock that jumps an hour %s", (_, seconds) => {
     expect(performance.now() - submittedAt).toBeGreaterThan(backoffMs)
   }, 60_000)
 
-  test("ends no attempt and loses no lease, run, log or key", async () => {
+  test.concurrent("ends no attempt and loses no lease, run, log or key", async () => {
     await using rig = await hostWithClock()
     const { host, clock, folder } = rig
     const gate = join(folder, "gate")
@@ -86,7 +86,7 @@ describe.each(jumps)("a clock that jumps an hour %s", (_, seconds) => {
 
     clock.set({ seconds })
     await until("the host sees it", async () => Math.abs((await timeAt(host.url)) - Date.now()) > 1_000_000)
-    // What is waited for here is that nothing happens, for longer than a lease that is not renewed lives.
+    // What is waited for here is that nothing happens, for longer than a lease lives that is not renewed.
     await Bun.sleep(1_200)
     expect(await pay()).toEqual(paid)
     const after = await host.ended(await host.submit("greet"))

@@ -36,18 +36,19 @@ const files = {
 }
 
 /** A host whose data folder is a disk of its own. */
-async function hostOnSmallDisk() {
+async function hostOnSmallDisk(flags: readonly string[] = []) {
   await using scope = new AsyncDisposableStack()
   const folder = scope.use(await folderOf(files))
   const data = join(folder.path, "data")
   await mkdir(data)
   const mounts = scope.use(await smallDisk(data, 40))
   const enter = [...mounts.enter(folder.path), executable.path]
-  const args = ["--data", data, "--grace", "1s"]
+  const args = ["--data", data, "--grace", "1s", ...flags]
   const start = () => serveWith(enter, { cwd: folder.path, args })
   const host = scope.use(await start())
   const owned = scope.move()
   return {
+    gate: join(folder.path, "gate"),
     folder: folder.path,
     data,
     disk: mounts.seen(data),
@@ -56,6 +57,12 @@ async function hostOnSmallDisk() {
     command: [...enter, "serve", "--port", "0", ...args],
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   }
+}
+
+/** Fills the disk of a host that is ready for it. */
+async function fillReady(disk: string): Promise<void> {
+  await until("the ballast is there", () => Bun.file(join(disk, "conveyor.sqlite-ballast")).exists())
+  await fill(disk)
 }
 
 /** Takes all the room there is, to the last byte. */
@@ -82,13 +89,11 @@ async function submitUntilRefused(host: HostProcess, acknowledged: string[]) {
 }
 
 describe.if(mayMount)("a disk that is full while the store commits", () => {
-  test("refuses what is new by name, ends what runs, and takes on again when there is room", async () => {
+  test.concurrent("refuses what is new by name, ends what runs, and takes on again when there is room", async () => {
     await using small = await hostOnSmallDisk()
-    const { host, disk } = small
-    const gate = join(small.folder, "gate")
+    const { host, disk, gate } = small
     const waiting = await Promise.all(Array.from({ length: 20 }, () => host.submit("gate", { gate })))
-    await until("the ballast is there", () => Bun.file(join(disk, "conveyor.sqlite-ballast")).exists())
-    await fill(disk)
+    await fillReady(disk)
     const acknowledged: string[] = []
     const refusal = await submitUntilRefused(host, acknowledged)
     const store = join(small.data, "conveyor.sqlite")
@@ -112,15 +117,33 @@ describe.if(mayMount)("a disk that is full while the store commits", () => {
   }, 60_000)
 })
 
-test.if(mayMount)(
+test.concurrent.if(mayMount)(
+  "a host that loses its lease on a full disk gains another one there, and its runs go on",
+  async () => {
+    await using small = await hostOnSmallDisk(["--lease-ttl", "2s"])
+    const { host, disk, gate } = small
+    const runId = await host.submit("gate", { gate })
+    await fillReady(disk)
+    await submitUntilRefused(host, [])
+    host.process.kill("SIGSTOP")
+    // What is to be over is the lease, which lives as long as the host stands still: the time is the fault here.
+    await Bun.sleep(2_500)
+    host.process.kill("SIGCONT")
+    await until("its lease is lost", () => host.logged(/lease is lost/).length > 0)
+    await Bun.write(gate, "")
+    expect(await host.ended(runId)).toMatchObject({ status: "succeeded", steps: [{ attempt: 2 }] })
+    expect((await submitUntilRefused(host, []))["code"]).toBe("STORE_UNAVAILABLE")
+  },
+  60_000,
+)
+
+test.concurrent.if(mayMount)(
   "a host that was killed on a full disk is refused its start by name, and loses nothing once there is room",
   async () => {
     await using small = await hostOnSmallDisk()
-    const { host, disk } = small
-    const gate = join(small.folder, "gate")
+    const { host, disk, gate } = small
     const runId = await host.submit("gate", { gate })
-    await until("the ballast is there", () => Bun.file(join(disk, "conveyor.sqlite-ballast")).exists())
-    await fill(disk)
+    await fillReady(disk)
     const acknowledged: string[] = []
     await submitUntilRefused(host, acknowledged)
     host.process.kill("SIGKILL")
@@ -143,14 +166,12 @@ test.if(mayMount)(
 )
 
 describe.if(mayMount)("a disk that is full while a step logs", () => {
-  test("fails the attempt by name, keeps the lines acknowledged before, and logs again when there is room", async () => {
+  test.concurrent("fails the attempt by name, keeps the lines acknowledged before, and logs again when there is room", async () => {
     await using small = await hostOnSmallDisk()
-    const { host, disk } = small
-    const gate = join(small.folder, "gate")
+    const { host, disk, gate } = small
     const runId = await host.submit("chatty", { gate })
     await until("its first line is there", async () => (await host.messages(runId)).length > 0)
-    await until("the ballast is there", () => Bun.file(join(disk, "conveyor.sqlite-ballast")).exists())
-    await fill(disk)
+    await fillReady(disk)
     await Bun.write(gate, "")
     const failed = await host.ended(runId)
     expect(failed).toMatchObject({ status: "failed", steps: [{ status: "failed" }] })

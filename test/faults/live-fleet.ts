@@ -11,6 +11,7 @@ import { activeRunKey, parseRunKey, prefixes } from "../../src/store/keys.ts"
 import type { Store } from "../../src/store/store.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { until } from "../rig/until.ts"
+import { patient } from "./patient-store.ts"
 import { Witness } from "./witness.ts"
 
 /* Real hosts on a real etcd, under constant load, and what must be true of them whatever happened meanwhile. */
@@ -70,7 +71,7 @@ export async function startFleet(
   await Bun.write(marks, "")
   await Bun.write(join(folder.path, "pipelines/line.yaml"), pipeline(marks, pinnedTo))
   const store = await openEtcd({ endpoints, prefix })
-  const witness = new Witness(store)
+  const witness = new Witness(patient(store))
   const followed = new AbortController()
   const following = history ? witness.follow(followed.signal) : Promise.resolve()
   following.catch((error: unknown) => witness.fail(messageOf(error)))

@@ -2,12 +2,11 @@ import { appendFileSync } from "node:fs"
 import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { findProcesses } from "../../../src/drivers/process-marks.ts"
-import { ConveyorError } from "../../../src/errors.ts"
 import { openEtcd } from "../../../src/store/etcd.ts"
 import { prefixes } from "../../../src/store/keys.ts"
-import type { Store } from "../../../src/store/store.ts"
 import { startEtcd } from "../../rig/etcd.ts"
 import { randomFrom } from "../../rig/random.ts"
+import { patient } from "../patient-store.ts"
 import { Witness } from "../witness.ts"
 import { HostSlot } from "./host-slot.ts"
 import { faultsOfJournal } from "./journal.ts"
@@ -161,21 +160,4 @@ export async function runSoak(options: SoakOptions): Promise<SoakVerdict> {
   if (witness.breaches.length === 0) await rm(folder, { recursive: true, force: true })
   else await Bun.write(join(folder, "breaches.txt"), `${witness.breaches.join("\n")}\n`)
   return { ...report(), lost, sentences: witness.breaches }
-}
-
-/** The store for one who can wait until it answers again. */
-function patient(store: Store): Pick<Store, "get" | "watch"> {
-  return {
-    watch: (...given) => store.watch(...given),
-    get: async (key) => {
-      for (;;) {
-        try {
-          return await store.get(key)
-        } catch (error) {
-          if (!(error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE")) throw error
-          await Bun.sleep(lookMs)
-        }
-      }
-    },
-  }
 }
