@@ -73,7 +73,7 @@ function conditionOf(
     return { ...outlook, expression, values, outcome: "false", ...parts }
   }
   if (!isNew(state)) {
-    const large = readsOf(source).filter((read) => untilRead(read, states) !== undefined)
+    const large = readsOf(source).filter((read) => untilRead(read, sources) !== undefined)
     const values = valuesOf(source, scope).filter(
       ({ expression }) => !isStatusCall(expression) && large.every((read) => read.expression !== expression),
     )
@@ -124,8 +124,7 @@ function openUntil(
     case "results":
     case "steps":
       return (
-        untilEnded(typeof first === "string" ? [first] : upstreamOf(step, steps)) ??
-        untilRead(read, sources.states)
+        untilEnded(typeof first === "string" ? [first] : upstreamOf(step, steps)) ?? untilRead(read, sources)
       )
     case "metadata":
       return metadata
@@ -144,15 +143,16 @@ function openUntil(
   }
 }
 
-/** Large data lies in a file, and only a host that starts the step reads it. */
+/** Large data lies in a file, on a host that may not answer now. */
 function untilRead(
   { root, members: [stepId, member] }: ExpressionRead,
-  states: Explaining["sources"]["states"],
+  { states, dataAt }: Explaining["sources"],
 ): string | undefined {
   if ((root !== "results" && root !== "steps") || member !== "data") return undefined
   const state = states.get(String(stepId))
-  const isLarge = state !== undefined && "result" in state && state.result.dataRef !== undefined
-  return isLarge ? `a host has read the data of "${stepId}", which is large` : undefined
+  const dataRef = state !== undefined && "result" in state ? state.result.dataRef : undefined
+  if (dataRef === undefined || dataAt(dataRef) !== undefined) return undefined
+  return `the data of "${stepId}" can be read, which is on ${dataRef.hostId}`
 }
 
 function hasEnded(standing: Standing | undefined): boolean {

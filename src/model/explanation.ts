@@ -95,15 +95,6 @@ export type Reason =
       readonly since?: string
       readonly until?: string
     }
-  /** Large data of this step is on a host that did not answer. `until`: its `queueTimeout` is over then. */
-  | {
-      readonly type: "data"
-      readonly stepId: string
-      readonly bytes: number
-      readonly hostId: string
-      readonly since: string
-      readonly until?: string
-    }
   /** Nothing is in its way. `workspace`: where the steps before it left it. */
   | {
       readonly type: "starting"
@@ -120,6 +111,16 @@ export type Reason =
       readonly attemptsMax?: number
       /** The last thing the failed attempt logged on the host that was asked. */
       readonly lastLine?: string
+    }
+  /** A host that has large data of an earlier step does not answer. `until`: its `queueTimeout` is over then. */
+  | {
+      readonly type: "data"
+      /** Of which step. */
+      readonly of: string
+      readonly bytes: number
+      readonly hostId: string
+      readonly since: string
+      readonly until?: string
     }
   /** `resolved`: somebody has said it, and a host is about to take note. */
   | {

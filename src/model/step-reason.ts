@@ -122,8 +122,9 @@ function waitingReason(
     return present({ type: "timer" as const, until, attempt, attemptsMax: retry?.attempts, lastLine })
   }
   if (waitingFor.type === "data") {
+    const { stepId, bytes, hostId } = waitingFor
     const until = queueTimeoutMs === undefined ? undefined : isoAfter(since, queueTimeoutMs)
-    return present({ ...waitingFor, since, until })
+    return present({ type: "data" as const, of: stepId, bytes, hostId, since, until })
   }
   if (waitingFor.type !== "resolution" || resolution?.outcome === "retry") return undefined
   const { interrupted } = waitingFor
