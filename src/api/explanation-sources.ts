@@ -1,7 +1,7 @@
+import type { ExplainSources } from "../explain/explain-sources.ts"
 import type { ConcurrencyRecord } from "../model/concurrency.ts"
 import { dataReadByCondition, largeDataBefore } from "../model/data-needs.ts"
 import type { DataRef } from "../model/driver.ts"
-import type { ExplainSources } from "../model/explain-sources.ts"
 import type { Json } from "../model/json.ts"
 import type { Resource } from "../model/resource.ts"
 import { type Claim, isEnded, isNew, type Run, type StepState } from "../model/run.ts"

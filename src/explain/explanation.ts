@@ -1,9 +1,10 @@
-import type { Holder } from "./concurrency.ts"
+import type { Holder } from "../model/concurrency.ts"
+import type { StepRole } from "../model/pipeline.ts"
+import type { RunStatus, StepStatus } from "../model/run.ts"
+import type { RunningProcess } from "../model/running-process.ts"
+import type { SkipReason } from "../model/standing.ts"
 import type { ConditionOutlook } from "./condition-outlook.ts"
-import type { StepRole } from "./pipeline.ts"
 import type { Placement } from "./placement.ts"
-import type { RunStatus, StepStatus } from "./run.ts"
-import type { SkipReason } from "./standing.ts"
 
 /** Why a run and each of its steps are where they are. */
 export interface RunExplanation {
@@ -38,13 +39,6 @@ export interface StepExplanation {
 export interface Blocker {
   readonly stepId: string
   readonly status: StepStatus
-}
-
-/** A process of an attempt. */
-export interface RunningProcess {
-  readonly pid: number
-  /** As it is written in a shell, cut where it is long. */
-  readonly command: string
 }
 
 /** Why a step is where it is. */

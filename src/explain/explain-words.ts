@@ -1,10 +1,10 @@
+import type { PipelineStep } from "../model/pipeline.ts"
+import { describeSkip } from "../model/standing.ts"
 import { describeEnd, describeOrphan, describeRunning, describeTimer } from "./attempt-words.ts"
 import type { ConditionOutlook } from "./condition-outlook.ts"
 import type { Blocker, Reason } from "./explanation.ts"
 import { listNames, listOf } from "./name-list.ts"
-import type { PipelineStep } from "./pipeline.ts"
 import { describePlace } from "./placement-words.ts"
-import { describeSkip } from "./standing.ts"
 
 /* Reasons as people read them: each is one sentence that begins where the name of its step ends. */
 
