@@ -1,7 +1,7 @@
 import type { ConcurrencyRecord } from "../model/concurrency.ts"
 import type { ExplainSources } from "../model/explain-sources.ts"
 import type { Resource } from "../model/resource.ts"
-import { type Claim, isEnded, type Run, type StepState } from "../model/run.ts"
+import { type Claim, driversOf, isEnded, type Run, type StepState } from "../model/run.ts"
 import { stepsOfRun } from "../model/run-steps.ts"
 import {
   claimsPrefix,
@@ -97,10 +97,7 @@ async function resourceOf(
 /** Those of the contents the run is pinned to that are in the store. */
 async function keptOf(store: Store, run: Run): Promise<ReadonlySet<string>> {
   if (isEnded(run.status)) return new Set()
-  const deferred = (run.deferred ?? []).flatMap(({ role }) =>
-    role?.type === "deferred" ? [role.driverHash] : [],
-  )
-  const hashes = [...new Set([...Object.values(run.drivers ?? {}), ...deferred])]
+  const hashes = [...new Set(driversOf(run))]
   const found = await Promise.all(
     hashes.map(async (hash) => ((await store.get(driverBundleKey(hash))) === undefined ? [] : [hash])),
   )

@@ -206,6 +206,12 @@ export function isNew(state: StepState | undefined): boolean {
   return state === undefined || state.status === "pending" || state.attempt === 0
 }
 
+/** The contents of drivers that it is pinned to, by its steps and by what its drivers put off. */
+export function driversOf({ drivers = {}, deferred = [] }: Run): readonly string[] {
+  const ofDeferred = deferred.flatMap(({ role }) => (role?.type === "deferred" ? [role.driverHash] : []))
+  return [...Object.values(drivers), ...ofDeferred]
+}
+
 /** Has it ended for good? */
 export function isEnded(status: RunStatus): status is Verdict["status"] {
   return status === "succeeded" || status === "failed" || status === "cancelled"
