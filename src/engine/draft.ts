@@ -3,7 +3,7 @@ import type { DataRef } from "../model/driver.ts"
 import type { Run, StepState } from "../model/run.ts"
 import type { StepStates } from "../model/standing.ts"
 import type { Effect, Now, Observed, Plan, Transition } from "./decision.ts"
-import { type Running, type Skipped, type Waiting, withPlacesOf } from "./step-states.ts"
+import { type Pending, type Running, type Skipped, type Waiting, withPlacesOf } from "./step-states.ts"
 
 /** A plan in the making: the decisions so far, laid over what is observed, so that later ones see them. */
 export class Draft {
@@ -50,8 +50,8 @@ export class Draft {
     this.#settled.push({ type: "settle", stepId, state })
   }
 
-  reset(stepId: string, attempt: number): void {
-    const state = withPlacesOf(this.states.get(stepId), { status: "pending" as const, attempt })
+  reset(stepId: string, pending: Pending): void {
+    const state = withPlacesOf(this.states.get(stepId), pending)
     this.#settled.push({ type: "reset", stepId, state })
   }
 

@@ -17,6 +17,7 @@ import {
   started,
   timerMs,
   unresolved,
+  unresolvedBefore,
   type Waiting,
 } from "./step-states.ts"
 import { isLeft, logPlace } from "./whereabouts.ts"
@@ -42,7 +43,9 @@ export function startDue(draft: Draft, { step, upstream, standings, hasRoom }: D
   if (state?.status === "waiting" && !mayStart(draft, step.id, state)) return
   if (!host.fits && host.othersFit) return
   if (isNew(state) && !passes(draft, { step, upstream, standings })) return
-  if (hasRoom) start(draft, step)
+  const asked = step.effects === "once" ? unresolvedBefore(state, draft.now) : undefined
+  if (asked !== undefined) draft.wait(step.id, asked)
+  else if (hasRoom) start(draft, step)
 }
 
 /** May a waiting step start now? If not, what it needs instead is planned. */
@@ -151,11 +154,13 @@ function codeOf(run: Run, { driver, role }: PipelineStep): string | undefined {
   return role?.type === "deferred" ? role.driverHash : run.drivers?.[driver]
 }
 
-/** The run starts, if it has not: it is pinned to all the drivers of its steps that this host has. */
+/**
+ * The run starts, if it has not, or goes on mended: it is pinned to all the drivers of its steps that this host has.
+ */
 export function begin(draft: Draft, steps = draft.observed.steps): void {
   const { run, observed } = draft
-  if (run.status !== "pending") return
-  draft.run = { ...run, status: "running", startedAt: stamp(draft.now) }
+  if (run.status === "pending") draft.run = { ...run, status: "running", startedAt: stamp(draft.now) }
+  else if (run.drivers !== undefined) return
   const pins: Record<string, string> = {}
   for (const { driver } of run.steps ?? steps) {
     const hash = observed.host.hashOf(driver)

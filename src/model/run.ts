@@ -154,8 +154,11 @@ type StepStatusRecord =
       /** What somebody said of the interrupted attempt. */
       readonly resolution?: Resolution
     }
-  /** It is done again, as if it had not run: its attempts are counted on. */
-  | { readonly status: "pending"; readonly attempt: number }
+  /**
+   * It is done again, as if it had not run: its attempts are counted on. `interrupted`: the last one was ended by its run
+   * before it came to an end of its own, or nobody knows how it ended.
+   */
+  | { readonly status: "pending"; readonly attempt: number; readonly interrupted?: Attempted }
   /** `probing`: it finds out how this cut-off attempt ended, and does nothing else. */
   | (Attempted & { readonly status: "running"; readonly probing?: Attempted })
   | (Attempted & {

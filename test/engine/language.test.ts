@@ -453,6 +453,62 @@ describe("a held run", () => {
     expect(JSON.parse(record?.value ?? "{}")).toMatchObject({ status: "skipped", attempt: 1 })
   })
 
+  test("asks how an attempt ended that its failure cut off, in a step that must not be done twice", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work", "make")
+    await using _engine = await startEngine(store, drivers)
+    const steps = [
+      { id: "test", driver: "make", needs: [] },
+      { id: "deploy", driver: "work", needs: [], effects: "once" as const },
+    ]
+    const pipeline = pipelineOf({ hold: 600_000, steps })
+    await save(store, pipeline)
+    const runId = await submit(store, { pipeline })
+    const deploy = await drivers.nextAttempt("deploy")
+    ;(await drivers.nextAttempt("test")).fail("a bug")
+    await heldAt(store, runId)
+    drivers.add("make", { hash: "mended" })
+    ;(await drivers.nextAttempt("test")).succeed()
+    const key = stepKey(runId, "deploy")
+    const asking = await until("somebody is asked", async () => {
+      const entry = await store.get(key)
+      return entry?.value.includes('"resolution"') ? entry : undefined
+    })
+    const state = { ...JSON.parse(asking.value), resolution: { outcome: "retry" } }
+    await store.commit([], [{ type: "put", key, value: JSON.stringify(state) }])
+    const again = await drivers.nextAttempt("deploy")
+    expect(again.attempt).toMatchObject({ attempt: 2, token: deploy.attempt.token })
+    again.succeed()
+    expect((await ended(store, runId)).status).toBe("succeeded")
+  })
+
+  test("with more to do again than one commit takes goes on whole, with the ensure steps of it all", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work", "make")
+    drivers.automatic.add("work")
+    await using _engine = await startEngine(store, drivers)
+    const many = Array.from({ length: 60 }, (_, index) => `s${index}`)
+    const pipeline = pipelineOf({
+      hold: 600_000,
+      failFast: false,
+      steps: many.map((id) => ({
+        id,
+        driver: "make",
+        needs: [],
+        ensure: { id: `tidy-${id}`, driver: "work" },
+      })),
+    })
+    await save(store, pipeline)
+    const runId = await submit(store, { pipeline })
+    for (const id of many) (await drivers.nextAttempt(id)).fail("a bug")
+    await heldAt(store, runId)
+    drivers.add("make", { hash: "mended" })
+    for (const id of many) (await drivers.nextAttempt(id)).succeed()
+    expect((await ended(store, runId)).status).toBe("succeeded")
+    const tidied = drivers.history.filter((attempt) => attempt.startsWith("tidy-") && attempt.endsWith("#2"))
+    expect(tidied).toHaveLength(many.length)
+  })
+
   test("that fails again ends, though a step it was to do again has not had its turn", async () => {
     await using store = await openSqlite(":memory:")
     const drivers = new ScriptedDrivers("work", "make")

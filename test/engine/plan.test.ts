@@ -404,6 +404,46 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     ["reset left", "run running"],
   ],
   [
+    "a step that waits for a driver has all of its time anew when its run goes on mended",
+    heldBeside({ right: waitsForDriver("right") }),
+    ["reset left", "reset right", "run running"],
+  ],
+  [
+    "a held run goes on also when the steps it does again were reset before, all but the last",
+    {
+      ...heldBeside({ left: { status: "pending", attempt: 1 }, right: done("failed") }),
+      currentHash: "h",
+      host: { hashOf: (driver) => (driver === "left" ? "mended" : "d") },
+    },
+    ["reset right", "run running"],
+  ],
+  [
+    "a run that fails before anything could start is held, too",
+    {
+      run: pending,
+      steps: [step("build", [], { if: "nope" })],
+      states: { build: { ...done("failed"), attempt: 0 } },
+      pipeline: { holdMs: 60_000 },
+    },
+    ["run running"],
+  ],
+  [
+    "what must not be done twice and was cut off when its run was held is asked about when that goes on",
+    {
+      steps: onceOnly,
+      states: { build: { status: "pending", attempt: 1, interrupted: attempted("host-b", 1) } },
+    },
+    ["build waits for resolution"],
+  ],
+  [
+    "what may be done twice and was cut off when its run was held is done again when that goes on",
+    {
+      steps: [step("build", [])],
+      states: { build: { status: "pending", attempt: 1, interrupted: attempted("host-b", 1) } },
+    },
+    ["start build#2"],
+  ],
+  [
     "a cancelled attempt is cancelled, and so is its run",
     {
       run: cancelling,
@@ -963,6 +1003,25 @@ describe("plan", () => {
       currentHash: "mended",
     })
     expect(transitions[0]).toMatchObject({ type: "reset", state: { status: "pending", attempt: 2 } })
+  })
+
+  test("pins a run that goes on mended to all drivers as they are then, as it pins one that starts", () => {
+    const { drivers: _, ...unpinned } = running
+    const { transitions } = planOf({ run: { ...unpinned, mended: 1 } as Run })
+    expect(transitions).toMatchObject([
+      { type: "header", run: { drivers: { build: "d", test: "d", ship: "d" } } },
+      { type: "start", stepId: "build" },
+    ])
+  })
+
+  test("forgets of a mended step all but its number, and an attempt that was cut off", () => {
+    const reset = (left: StepState) => planOf(heldBeside({ left, right: done() })).transitions[0]
+    expect(reset(done("failed"))).toMatchObject({ state: { status: "pending", attempt: 1 } })
+    expect(reset(done("failed"))).not.toHaveProperty("state.interrupted")
+    const cutOff = { ...done("cancelled"), lastAttempt: 2 } as StepState
+    expect(reset(cutOff)).toMatchObject({
+      state: { status: "pending", attempt: 2, interrupted: { ...attempted(here, 1), origin: 1 } },
+    })
   })
 
   test("gives a key back by the commit that ends the run, also where nothing is known of who holds it", () => {
