@@ -44,6 +44,8 @@ export interface Observed {
   dueMs(since: string, durationMs: number): number
   /** Who holds and awaits a concurrency key, as last seen. */
   concurrencyOf(key: string): ConcurrencyRecord | undefined
+  /** Was this other run, which has not ended, made after this one? */
+  isNewer(runId: string): boolean
 }
 
 /** An attempt on this host. `outcome` is there once the driver and all its processes have ended. */

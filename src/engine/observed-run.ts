@@ -17,6 +17,7 @@ export interface Surroundings {
   readonly env: { readonly [name: string]: string }
   readonly now: Now
   readonly caughtUp: boolean
+  readonly isNewer: Observed["isNewer"]
   readonly local: ReadonlyMap<string, LocalAttempt>
   readonly pipelines: CurrentPipelines
   readonly keys: ConcurrencyKeys
@@ -43,6 +44,7 @@ export function observedOf(run: ObservedRun, header: Run, around: Surroundings):
     host: viewHost({ ...around.host, wanted: pipeline?.host ?? {} }),
     dueMs: (since: string, durationMs: number) => run.dueMs(since, durationMs, around.now),
     concurrencyOf: (key: string) => around.keys.get(key),
+    isNewer: around.isNewer,
   })
 }
 

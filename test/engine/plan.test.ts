@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import type { HostView, LocalAttempt, Observed, Plan } from "../../src/engine/decision.ts"
 import type { DataState } from "../../src/engine/large-data.ts"
 import { plan } from "../../src/engine/plan.ts"
+import type { ConcurrencyRecord } from "../../src/model/concurrency.ts"
 import type { Pipeline, PipelineStep } from "../../src/model/pipeline.ts"
 import type { Claim, Resolution, Run, StepState } from "../../src/model/run.ts"
 import { shop } from "../rig/shop.ts"
@@ -102,6 +103,8 @@ interface Situation {
   readonly host?: Partial<HostView>
   readonly pipeline?: Partial<Pipeline>
   readonly currentHash?: string
+  /** Who holds and awaits the key of its pipeline. */
+  readonly key?: ConcurrencyRecord
   /** Of all large data there is. Default: nobody has asked for it. */
   readonly data?: DataState
 }
@@ -154,7 +157,8 @@ function planOf(situation: Situation): Plan {
       listening: () => [],
       ...situation.host,
     },
-    concurrencyOf: () => undefined,
+    concurrencyOf: () => situation.key,
+    isNewer: () => false,
     dataOf: () => situation.data,
     dueMs: (since, durationMs) => now.monotonicMs + Date.parse(since) + durationMs - now.wallMs,
     ...(situation.currentHash === undefined ? {} : { currentHash: situation.currentHash }),
@@ -1032,6 +1036,18 @@ describe("plan", () => {
     })
     expect(transitions).toMatchObject([
       { type: "header", run: { status: "cancelled" }, key: { name: "production" } },
+    ])
+  })
+
+  test("rejects a run only as long as who holds its key is what it was decided on", () => {
+    const key = { key: "k", holders: [{ runId: "other", since: at }], queue: [] }
+    const { transitions } = planOf({
+      run: pending,
+      pipeline: { concurrency: { key: "k", limit: 1, policy: "reject" } },
+      key,
+    })
+    expect(transitions).toMatchObject([
+      { type: "header", run: { status: "cancelled" }, key: { name: "k", record: key } },
     ])
   })
 
