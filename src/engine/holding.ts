@@ -52,8 +52,8 @@ function toDoAgain({ states }: Draft, steps: readonly PipelineStep[]): readonly 
 
 /** Has the pipeline changed, or does a driver of what failed serve with new content? */
 function isMended(draft: Draft, steps: readonly PipelineStep[], { known }: Held): boolean {
-  const { currentHash, host } = draft.observed
-  if (currentHash !== undefined && currentHash !== draft.run.pipeline?.hash) return true
+  const { current, host } = draft.observed
+  if (current !== undefined && current.hash !== draft.run.pipeline?.hash) return true
   return toDoAgain(draft, steps).some(({ driver }) => {
     const hash = host.hashOf(driver)
     return hash !== undefined && !known.includes(hash)
@@ -73,15 +73,16 @@ function resume(draft: Draft, steps: readonly PipelineStep[]): void {
     if (again.has(step) || state.status === "waiting") draft.reset(step.id, toBeDoneAgain(state))
   }
   const { drivers: _, values: __, ...run } = withoutHold(draft.run)
-  const { currentHash } = draft.observed
+  const { current } = draft.observed
   const { pipeline } = run
+  draft.current = current
   draft.run = {
     ...run,
     mended: (run.mended ?? 0) + 1,
     mendedAt: stamp(draft.now),
-    ...(currentHash === undefined || pipeline === undefined
+    ...(current === undefined || pipeline === undefined
       ? {}
-      : { pipeline: { name: pipeline.name, hash: currentHash } }),
+      : { pipeline: { name: pipeline.name, hash: current.hash } }),
   } as Run
 }
 

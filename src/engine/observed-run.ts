@@ -33,7 +33,7 @@ export function observedOf(run: ObservedRun, header: Run, around: Surroundings):
     steps: stepsOfRun(header, pipeline),
     resource: run.resource,
     env: around.env,
-    currentHash: "held" in header ? around.pipelines.get(header.pipeline?.name ?? "") : undefined,
+    current: "held" in header ? around.pipelines.get(header.pipeline?.name ?? "") : undefined,
     missing: around.missing,
     dataOf: (ref: DataRef) => run.data?.stateOf(ref),
     states: run.states,

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test"
-import { stepKey } from "../../src/store/keys.ts"
+import { prefixes, stepKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { cancelRun, ended, pipelineOf, save, startEngine, stepIn, submit, view } from "../rig/belt.ts"
+import { FaultyStore } from "../rig/faulty-store.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { until } from "../rig/until.ts"
 
@@ -478,6 +479,28 @@ describe("a held run", () => {
     await store.commit([], [{ type: "put", key, value: JSON.stringify(state) }])
     const again = await drivers.nextAttempt("deploy")
     expect(again.attempt).toMatchObject({ attempt: 2, token: deploy.attempt.token })
+    again.succeed()
+    expect((await ended(store, runId)).status).toBe("succeeded")
+  })
+
+  test("does not go on along an earlier pipeline, of which its host has older news", async () => {
+    await using real = await openSqlite(":memory:")
+    const store = new FaultyStore(real)
+    const drivers = new ScriptedDrivers("make")
+    await using _engine = await startEngine(store, drivers)
+    const version = (target: string) =>
+      pipelineOf({ hold: 600_000, steps: [{ id: "build", driver: "make", with: { target } }] })
+    await save(store, version("first"))
+    await ended(store, await submit(store, { type: "nobody" }))
+    store.holdWatches(prefixes.pipelines)
+    await save(store, version("second"))
+    const runId = await submit(store, { pipeline: version("second") })
+    ;(await drivers.nextAttempt("build")).fail("a typo")
+    await heldAt(store, runId)
+    await save(store, version("third"))
+    store.releaseWatches()
+    const again = await drivers.nextAttempt("build")
+    expect(again.attempt).toMatchObject({ attempt: 2, input: { target: "third" } })
     again.succeed()
     expect((await ended(store, runId)).status).toBe("succeeded")
   })
