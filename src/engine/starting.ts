@@ -40,6 +40,8 @@ export function startDue(draft: Draft, { step, upstream, standings, hasRoom }: D
     draft.wakeAt(draft.now.monotonicMs)
     return
   }
+  // It was taken over while this host's own attempt has not ended: that one's end is heard of, and then it is looked at.
+  if (draft.observed.local.has(step.id)) return
   if (state?.status === "waiting" && !mayStart(draft, step.id, state)) return
   if (!host.fits && host.othersFit) return
   if (isNew(state) && !passes(draft, { step, upstream, standings })) return

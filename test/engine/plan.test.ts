@@ -565,6 +565,14 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     ["abort build: fenced"],
   ],
   [
+    "a step that is to be attempted again is left alone by a host that an attempt of it has not left yet",
+    {
+      states: { build: waitsUntil(at, 2) },
+      local: { build: local({ aborted: "fenced" }) },
+    },
+    [],
+  ],
+  [
     "an attempt whose claim went is forgotten when it is over",
     {
       states: { build: runs("host-b", 2) },
