@@ -31,7 +31,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "logs/log-store.ts",
     "results/result-store.ts",
   ],
-  retention: [...anywhere, "store"],
+  retention: [...anywhere, "files", "store"],
   api: [...anywhere, "store", "logs", "results", "dashboard"],
   dashboard: ["model"],
   "host.ts": [

@@ -1,7 +1,7 @@
 import type { PipelineStep } from "../model/pipeline.ts"
 import type { Held, Run, StepState, StepStatus, Verdict } from "../model/run.ts"
 import type { Draft } from "./draft.ts"
-import { begin } from "./starting.ts"
+import { begin, servedHere } from "./starting.ts"
 import { stamp, toBeDoneAgain } from "./step-states.ts"
 
 /* A run that is about to fail and waits for somebody to mend its pipeline or a driver: `hold` of a pipeline. */
@@ -62,7 +62,8 @@ function isMended(draft: Draft, steps: readonly PipelineStep[], { known }: Held)
 
 /**
  * The run goes on at what failed, on the pipeline and drivers of now, and with all of its time. It stays held until all
- * of that is written, and attempts are counted on, so that no token comes twice.
+ * of that is written, and attempts are counted on, so that no token comes twice. The drivers are those of this host, which
+ * knows what was mended: another one may have the old ones still.
  */
 function resume(draft: Draft, steps: readonly PipelineStep[]): void {
   const again = new Set(toDoAgain(draft, steps))
@@ -78,6 +79,7 @@ function resume(draft: Draft, steps: readonly PipelineStep[]): void {
   draft.current = current
   draft.run = {
     ...run,
+    drivers: servedHere(draft, steps),
     mended: (run.mended ?? 0) + 1,
     mendedAt: stamp(draft.now),
     ...(current === undefined || pipeline === undefined

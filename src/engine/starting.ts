@@ -156,19 +156,22 @@ function codeOf(run: Run, { driver, role }: PipelineStep): string | undefined {
   return role?.type === "deferred" ? role.driverHash : run.drivers?.[driver]
 }
 
-/**
- * The run starts, if it has not, or goes on mended: it is pinned to all the drivers of its steps that this host has.
- */
+/** The run starts, if it has not: it is pinned to all the drivers of its steps that this host has. */
 export function begin(draft: Draft, steps = draft.observed.steps): void {
-  const { run, observed } = draft
-  if (run.status === "pending") draft.run = { ...run, status: "running", startedAt: stamp(draft.now) }
-  else if (run.drivers !== undefined) return
-  const pins: Record<string, string> = {}
-  for (const { driver } of run.steps ?? steps) {
+  const { run } = draft
+  if (run.status !== "pending") return
+  draft.run = { ...run, status: "running", startedAt: stamp(draft.now) }
+  pin(draft, servedHere(draft, run.steps ?? steps))
+}
+
+/** The contents under which the drivers of these steps serve on this host, as far as it has them. */
+export function servedHere({ observed }: Draft, steps: readonly PipelineStep[]): Record<string, string> {
+  const served: Record<string, string> = {}
+  for (const { driver } of steps) {
     const hash = observed.host.hashOf(driver)
-    if (hash !== undefined) pins[driver] = hash
+    if (hash !== undefined) served[driver] = hash
   }
-  pin(draft, pins)
+  return served
 }
 
 /** What is pinned already stays. */

@@ -1019,13 +1019,13 @@ describe("plan", () => {
     expect(transitions[0]).toMatchObject({ type: "reset", state: { status: "pending", attempt: 2 } })
   })
 
-  test("pins a run that goes on mended to all drivers as they are then, as it pins one that starts", () => {
-    const { drivers: _, ...unpinned } = running
-    const { transitions } = planOf({ run: { ...unpinned, mended: 1 } as Run })
-    expect(transitions).toMatchObject([
-      { type: "header", run: { drivers: { build: "d", test: "d", ship: "d" } } },
-      { type: "start", stepId: "build" },
-    ])
+  test("pins a run that goes on mended to the drivers of the host that has what was mended", () => {
+    const { transitions } = planOf({
+      ...heldBeside({ right: done() }),
+      host: { hashOf: (of) => `new ${of}` },
+    })
+    const drivers = { left: "new left", right: "new right", join: "new join" }
+    expect(transitions.at(-1)).toMatchObject({ type: "header", run: { drivers } })
   })
 
   test("forgets of a mended step all but its number, and an attempt that was cut off", () => {

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import { join } from "node:path"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
@@ -51,4 +52,16 @@ test("code in a data folder that another store was used with first stays", async
   clock.monotonicMs = 2 * graceMs
   await retention.pass()
   expect([...kept]).toEqual(["code"])
+})
+
+test("code in a data folder whose store could not be written down is looked after all the same", async () => {
+  await using folder = await tempFolder()
+  await using store = await openSqlite(":memory:")
+  await Bun.write(join(folder.path, "store-id"), "")
+  const { kept, clock, retention } = keeping(["never"], { store, data: folder.path })
+  await using _ = retention
+  await retention.pass()
+  clock.monotonicMs = graceMs
+  await retention.pass()
+  expect([...kept]).toEqual([])
 })
