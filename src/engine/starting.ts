@@ -2,7 +2,7 @@ import { messageOf } from "../errors.ts"
 import { evaluateCondition } from "../model/expression.ts"
 import { valuesOf } from "../model/expression-values.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
-import { isNew, type Run } from "../model/run.ts"
+import { isNew, pinnedCode } from "../model/run.ts"
 import { type RunContent, stepScope } from "../model/run-scope.ts"
 import type { Standings, Upstream } from "../model/standing.ts"
 import type { Draft } from "./draft.ts"
@@ -94,7 +94,7 @@ export function takeUp(draft: Draft, step: PipelineStep): void {
 
 /** Can the code that was cut off be run on a live host? */
 function canProbe({ observed: { host }, run }: Draft, step: PipelineStep): boolean {
-  const hash = codeOf(run, step)
+  const hash = pinnedCode(run, step)
   return hash !== undefined && (host.fits ? host.locate(hash) !== "nowhere" : host.othersFit)
 }
 
@@ -108,7 +108,7 @@ function start(draft: Draft, step: PipelineStep): void {
   const driverHash = codeFor(draft, step)
   if (driverHash === undefined) return
   const before = draft.states.get(step.id)
-  if (before?.status !== "running" && isLeft(draft, step, codeOf(draft.run, step))) return
+  if (before?.status !== "running" && isLeft(draft, step, pinnedCode(draft.run, step))) return
   if (draft.startCount >= host.slots) {
     draft.starved = true
     return
@@ -127,7 +127,7 @@ function start(draft: Draft, step: PipelineStep): void {
 function codeFor(draft: Draft, step: PipelineStep): string | undefined {
   const { host } = draft.observed
   const { driver } = step
-  const pinned = codeOf(draft.run, step)
+  const pinned = pinnedCode(draft.run, step)
   if (pinned === undefined) {
     const hash = host.hashOf(driver)
     if (hash === undefined && !host.elsewhere(driver)) waitFor(draft, step, { type: "driver", driver })
@@ -149,11 +149,6 @@ function codeFor(draft: Draft, step: PipelineStep): string | undefined {
       place satisfies never
       return undefined
   }
-}
-
-/** The content of its driver that the run, or the step itself, is pinned to. */
-function codeOf(run: Run, { driver, role }: PipelineStep): string | undefined {
-  return role?.type === "deferred" ? role.driverHash : run.drivers?.[driver]
 }
 
 /** The run starts, if it has not: it is pinned to all the drivers of its steps that this host has. */

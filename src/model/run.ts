@@ -215,6 +215,16 @@ export function driversOf({ drivers = {}, deferred = [] }: Run): readonly string
   return [...Object.values(drivers), ...ofDeferred]
 }
 
+/** The content of its driver that the run, or the step itself, is pinned to. */
+export function pinnedCode(run: Pick<Run, "drivers">, { driver, role }: PipelineStep): string | undefined {
+  return role?.type === "deferred" ? role.driverHash : pinOf(run, driver)
+}
+
+/** The content that the run is pinned to under this driver's name, which may be any name: `constructor`, too. */
+export function pinOf({ drivers = {} }: Pick<Run, "drivers">, driver: string): string | undefined {
+  return Object.hasOwn(drivers, driver) ? drivers[driver] : undefined
+}
+
 /** Has it ended for good? */
 export function isEnded(status: RunStatus): status is Verdict["status"] {
   return status === "succeeded" || status === "failed" || status === "cancelled"

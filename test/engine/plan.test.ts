@@ -1028,6 +1028,18 @@ describe("plan", () => {
     expect(transitions.at(-1)).toMatchObject({ type: "header", run: { drivers } })
   })
 
+  test("a driver may have any name that is one", () => {
+    const { transitions, effects } = planOf({
+      run: { ...running, drivers: {} },
+      steps: [step("constructor", [])],
+    })
+    expect(transitions).toMatchObject([
+      { type: "header", run: { drivers: { constructor: "d" } } },
+      { type: "start", stepId: "constructor", state: { driverHash: "d" } },
+    ])
+    expect(effects).toEqual([])
+  })
+
   test("forgets of a mended step all but its number, and an attempt that was cut off", () => {
     const reset = (left: StepState) => planOf(heldBeside({ left, right: done() })).transitions[0]
     expect(reset(done("failed"))).toMatchObject({ state: { status: "pending", attempt: 1 } })
