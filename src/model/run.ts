@@ -27,7 +27,7 @@ interface RunIdentity {
   readonly steps?: readonly PipelineStep[]
   /**
    * The content of each driver, by its name, that this run uses: those its first host had when it started, and any
-   * other from its first attempt on. The run keeps them whatever is edited later.
+   * other from its first attempt on. The run keeps them whatever is edited later, until it is held and goes on mended.
    */
   readonly drivers?: { readonly [driver: string]: string }
   /** Where the lines of its log lie, in the order in which these places came to it. Only ever grows at the end. */
