@@ -1,7 +1,7 @@
-import { admit } from "./concurrency.ts"
+import { admit } from "../model/concurrency.ts"
+import { present } from "../model/present.ts"
 import type { ExplainSources } from "./explain-sources.ts"
 import type { Reason } from "./explanation.ts"
-import { present } from "./present.ts"
 
 /** Why a run that asked for its concurrency key has not got it; undefined for one that has, or is about to. */
 export function concurrencyWait({
@@ -15,7 +15,9 @@ export function concurrencyWait({
   if (concurrency?.queuedAt === undefined) return undefined
   const priority = pipeline?.priority ?? 0
   const now = new Date(nowMs).toISOString()
-  if (admit(concurrencyKey, { runId, concurrency, priority, now }).type === "admitted") return undefined
+  // It stands in the queue already: who was made when has been settled.
+  const asking = { runId, concurrency, priority, now, isNewer: () => false }
+  if (admit(concurrencyKey, asking).type === "admitted") return undefined
   const { holders = [], queue = [] } = concurrencyKey ?? {}
   const place = queue.findIndex((queued) => queued.runId === runId)
   return present({
