@@ -73,7 +73,7 @@ function stepLine(step: StepView, style: Style): string | undefined {
     case "running":
       return `${style.yellow("▶")} ${name}${attempt} ${style.dim(step.driver)}`
     case "waiting":
-      return `${style.yellow("…")} ${name} ${step.message}`
+      return `${style.yellow("…")} ${name} ${printable(step.message)}`
     case "succeeded":
     case "failed":
     case "cancelled":
@@ -99,7 +99,9 @@ function summary(run: RunView, places: RunPlaces, style: Style): string[] {
           step.status === "skipped" ? style.dim("skipped") : took(step.durationMs)
         }${reason(step)}`,
     ),
-    ...run.steps.flatMap(artifactsOf).map(({ path, sha256 }) => `artifact   ${path}\n  SHA-256  ${sha256}`),
+    ...run.steps
+      .flatMap(artifactsOf)
+      .map(({ path, sha256 }) => `artifact   ${printable(path)}\n  SHA-256  ${printable(sha256)}`),
     `run        ${run.runId}`,
     ...(places.workspace === undefined ? [] : [`workspace  ${places.workspace}`]),
     ...(places.log === undefined ? [] : [`log        ${places.log}`]),

@@ -58,7 +58,7 @@ export function describeReason(
     case "orphaned":
       return describeOrphan(reason)
     case "calledOff":
-      return "gets no other attempt, for the run goes on without it"
+      return "gets no other attempt, for the run does without it"
     default:
       return reason satisfies never
   }

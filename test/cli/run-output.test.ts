@@ -100,6 +100,14 @@ describe("the text of a run", () => {
   test("lets no escape sequence of a step reach the terminal", () => {
     const message = "\x1b[2Jred \x1b[31mherring\x1b[0m\x1b]0;title\x07\ttab\x08\x9b1m"
     expect(written((output) => output.log({ ...line, message }))).toBe("  build | red herring\ttab\n")
+    const waiting: StepView = { ...step, status: "waiting", message }
+    expect(written((output) => output.step(waiting))).toBe("… build red herring\ttab\n")
+    const made = {
+      ...succeeded,
+      result: { success: true, message: "", data: { path: message, sha256: message } },
+    }
+    const text = written((output) => output.ended(runOf("succeeded", [made]), {}))
+    expect(text).toContain("artifact   red herring\ttab\n  SHA-256  red herring\ttab\n")
   })
 })
 

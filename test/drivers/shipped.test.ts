@@ -184,6 +184,35 @@ test("http names what it could not reach, without the query", async () => {
   expect(message).toStartWith(`GET ${href}hook got no answer: `)
 })
 
+test("http names neither who asks nor the password that is in a URL", async () => {
+  await using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: (request) => new Response(request.headers.get("authorization")),
+  })
+  const { port } = server.url
+  const { message, data, attempt } = await drivers.run("http", {
+    url: `http://me:secret@127.0.0.1:${port}/a@b`,
+  })
+  expect(message).toBe(`GET http://127.0.0.1:${port}/a@b answered 200`)
+  expect(attempt.messages().join()).not.toContain("secret")
+  expect(data).toMatchObject({ body: `Basic ${btoa("me:secret")}` })
+})
+
+test.each([
+  [{ json: 1, body: "1" }, "Expected one of json, body and file, not several"],
+  [{ body: "1", file: "one" }, "Expected one of json, body and file, not several"],
+  [{ method: "get", json: null }, "A GET request sends nothing; expected another method, such as POST"],
+  [{ method: "HEAD", file: "one" }, "A HEAD request sends nothing; expected another method, such as POST"],
+])("http refuses %j before it asks anything, and for good", async (input, fault) => {
+  const result = await drivers.attempt("http", { input: { url: "http://127.0.0.1:1", ...input } }).result
+  expect(result).toEqual({
+    success: false,
+    message: `The step's input does not validate: with: ${fault}`,
+    retryable: false,
+  })
+})
+
 test("http keeps the beginning of an answer that has no end", async () => {
   await using server = Bun.serve({
     hostname: "127.0.0.1",

@@ -199,6 +199,11 @@ describe("a fault", () => {
       'f.yaml:5:19: Expected one of "array", "boolean", "integer", "null", "number", "object", "string" (did you mean "string"?)',
     ],
     [
+      "a default in a definition's schema",
+      "kind: ResourceDefinition\nname: x\nschema:\n  properties:\n    size: { type: integer, default: [1] }\n",
+      "f.yaml:5:37: The default does not fit: Expected integer, found array",
+    ],
+    [
       "a definition's schema of draft 4",
       "kind: ResourceDefinition\nname: x\nschema:\n  $schema: http://json-schema.org/draft-04/schema#\n  required: []\n",
       "f.yaml:5:13: Expected not to have fewer than 1 items",
