@@ -30,6 +30,21 @@ test("a driver's name is the one it names, or its file's", async () => {
   expect(drivers.host.faults()).toEqual([])
 })
 
+test("a script that may not be executed is no driver, and is said to lack only that", async () => {
+  const script = "#!/bin/sh\necho counted >&2\n"
+  await using drivers = await openDrivers({ "count.sh": script, "lib/part.sh": script, "notes.txt": "text" })
+  expect(drivers.host.faults()).toEqual([
+    {
+      message: "It begins with #! but may not be executed; chmod +x count.sh makes it a driver",
+      file: "count.sh",
+      severity: "warning",
+    },
+  ])
+  await drivers.write("count.sh", script, 0o755)
+  await until("it is a driver", () => drivers.host.list().some(({ name }) => name === "count"))
+  expect(drivers.host.faults()).toEqual([])
+})
+
 test("the hash of a driver is its content's, wherever the folder lies", async () => {
   const text = `import { x } from "./lib/x.ts"\nimport { defineDriver } from "conveyor"\nexport default defineDriver({ name: "d" + x, reconcile() {} })`
   await using one = await openDrivers({ "d.ts": text, "lib/x.ts": "export const x = 1" })
