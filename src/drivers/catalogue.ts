@@ -77,10 +77,11 @@ export function createCatalogue({
     async rescan() {
       const before = JSON.stringify([[...serving.values()], faults])
       const found = await Promise.all((await listDriverFiles(folder)).map(refresh))
+      const unmarked = await unmarkedScripts(folder)
       entries = new Map(found)
       const repeated = choose(found)
       const broken = found.flatMap(([, { loaded }]) => loaded.faults)
-      faults = [...broken, ...repeated, ...(await unmarkedScripts(folder))]
+      faults = [...broken, ...repeated, ...unmarked]
       return JSON.stringify([[...serving.values()], faults]) !== before
     },
   }
