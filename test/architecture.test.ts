@@ -32,7 +32,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "logs/log-store.ts",
     "results/result-store.ts",
   ],
-  retention: [...anywhere, "store"],
+  retention: [...anywhere, "files", "store"],
   api: [...anywhere, "store", "logs", "results", "explain", "dashboard"],
   dashboard: ["model"],
   "host.ts": [

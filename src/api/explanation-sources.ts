@@ -4,7 +4,7 @@ import { dataReadByCondition, largeDataBefore } from "../model/data-needs.ts"
 import type { DataRef } from "../model/driver.ts"
 import type { Json } from "../model/json.ts"
 import type { Resource } from "../model/resource.ts"
-import { type Claim, isEnded, isNew, type Run, type StepState } from "../model/run.ts"
+import { type Claim, driversOf, isEnded, isNew, type Run, type StepState } from "../model/run.ts"
 import { stepsOfRun } from "../model/run-steps.ts"
 import {
   claimsPrefix,
@@ -124,10 +124,7 @@ async function resourceOf(
 /** Those of the contents the run is pinned to that are in the store. */
 async function keptOf(store: Store, run: Run): Promise<ReadonlySet<string>> {
   if (isEnded(run.status)) return new Set()
-  const deferred = (run.deferred ?? []).flatMap(({ role }) =>
-    role?.type === "deferred" ? [role.driverHash] : [],
-  )
-  const hashes = [...new Set([...Object.values(run.drivers ?? {}), ...deferred])]
+  const hashes = [...new Set(driversOf(run))]
   const found = await Promise.all(
     hashes.map(async (hash) => ((await store.get(driverBundleKey(hash))) === undefined ? [] : [hash])),
   )

@@ -27,6 +27,7 @@ export function admission(draft: Draft): "admitted" | "waits" | Verdict {
     concurrency,
     priority: pipeline.priority ?? 0,
     now: stamp(draft.now),
+    isNewer: observed.isNewer,
   }
   const known = observed.concurrencyOf(concurrency.key)
   const answer = admit(known, asking)
@@ -46,7 +47,13 @@ export function admission(draft: Draft): "admitted" | "waits" | Verdict {
         for (const runId of answer.cancels) draft.effect({ type: "replace", runId })
       }
       return "waits"
+    // What ends the run is decided on who holds the key now, not on old news: the record is written as it is.
+    case "replaced":
+      if (known !== undefined) draft.keep(concurrency.key, known)
+      draft.run = { ...run, replacedBy: answer.by }
+      return cancelledFor(answer.by)
     case "rejected":
+      if (known !== undefined) draft.keep(concurrency.key, known)
       return {
         status: "cancelled",
         message: `rejected: the key "${concurrency.key}" is held by run ${answer.by.runId} since ${answer.by.since}`,
@@ -54,6 +61,11 @@ export function admission(draft: Draft): "admitted" | "waits" | Verdict {
     default:
       return answer satisfies never
   }
+}
+
+/** The verdict of a run that another one takes the place of. */
+export function cancelledFor(replacedBy: string): Verdict {
+  return { status: "cancelled", message: `cancelled: replaced by run ${replacedBy}` }
 }
 
 /**

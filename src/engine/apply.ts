@@ -27,7 +27,8 @@ export interface TransitionCommit {
  * Turns transitions into a commit that applies only if everything they were decided on is still so:
  *
  *   header    the header is unchanged, and who holds   → header (and, at the end, the active mark is deleted)
- *             its concurrency key, where that changes
+ *             its concurrency key, where that changes,
+ *             and the pipeline it goes on along, mended
  *   start     the header and the step are unchanged,   → step, claim under this host's lease
  *             nobody holds the step
  *   settle    the claim, or its absence, is unchanged, → step, no claim
@@ -80,7 +81,8 @@ function partOf(
       const key = transition.key && keys.change(transition.key.name, transition.key.record)
       const writes: Write[] = key === undefined ? [put] : [put, key.write]
       if (isEnded(transition.run.status)) writes.push({ type: "delete", key: activeRunKey(runId) })
-      return { guards: key === undefined ? [run.headerGuard()] : [run.headerGuard(), key.guard], writes }
+      const guards = [run.headerGuard(), key?.guard, transition.current?.guard]
+      return { guards: guards.filter((guard) => guard !== undefined), writes }
     }
     case "start": {
       const { stepId, state } = transition

@@ -1,13 +1,20 @@
 import type { PipelineRecord } from "../model/pipeline.ts"
 import { follow } from "../store/follow.ts"
 import { pipelineKey, prefixes } from "../store/keys.ts"
-import type { Store } from "../store/store.ts"
+import type { Entry, Guard, Store } from "../store/store.ts"
+
+/** A pipeline as new runs would start with it. */
+export interface CurrentPipeline {
+  readonly hash: string
+  /** Holds as long as that is so. */
+  readonly guard: Guard
+}
 
 /** The hash of each pipeline as new runs would start with it, kept current by a watch. */
 export class CurrentPipelines {
   readonly #store: Store
   readonly #onChange: () => void
-  readonly #hashes = new Map<string, string>()
+  readonly #known = new Map<string, CurrentPipeline>()
 
   /** `onChange` is called after each change of what `get` answers. */
   constructor(store: Store, onChange: () => void) {
@@ -23,26 +30,27 @@ export class CurrentPipelines {
       signal,
       onError,
       onListing: ({ entries }) => {
-        this.#hashes.clear()
-        for (const { key, value } of entries) this.#put(key, value)
+        this.#known.clear()
+        for (const entry of entries) this.#put(entry)
         this.#onChange()
       },
       onChanges: (changes) => {
         for (const change of changes) {
-          if (change.type === "put") this.#put(change.entry.key, change.entry.value)
-          else this.#hashes.delete(change.key)
+          if (change.type === "put") this.#put(change.entry)
+          else this.#known.delete(change.key)
         }
         this.#onChange()
       },
     })
   }
 
-  /** The hash of the pipeline of this name; undefined when there is none now. */
-  get(name: string): string | undefined {
-    return this.#hashes.get(pipelineKey(name))
+  /** The pipeline of this name; undefined when there is none now. */
+  get(name: string): CurrentPipeline | undefined {
+    return this.#known.get(pipelineKey(name))
   }
 
-  #put(key: string, value: string): void {
-    this.#hashes.set(key, (JSON.parse(value) as PipelineRecord).hash)
+  #put({ key, value, modRevision }: Entry): void {
+    const { hash } = JSON.parse(value) as PipelineRecord
+    this.#known.set(key, { hash, guard: { key, modRevision } })
   }
 }

@@ -3,6 +3,7 @@ import type { AttemptOutcome, DataRef } from "../model/driver.ts"
 import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
 import type { Claim, Run, StepState } from "../model/run.ts"
+import type { CurrentPipeline } from "./current-pipelines.ts"
 import type { DataState } from "./large-data.ts"
 
 /* What `plan` decides on, and what it decides. */
@@ -22,8 +23,8 @@ export interface Observed {
   readonly resource?: Resource
   /** This host's variables that expressions may read. */
   readonly env: { readonly [name: string]: string }
-  /** The hash of the pipeline of its name as it is now; of account for a run that is held. */
-  readonly currentHash?: string
+  /** The pipeline of its name as it is now; of account for a run that is held. */
+  readonly current?: CurrentPipeline
   /** Large data of its results, as far as it was asked for. */
   dataOf(ref: DataRef): DataState | undefined
   /** What the run refers to and the store does not hold, as the message of its failure. */
@@ -44,6 +45,8 @@ export interface Observed {
   dueMs(since: string, durationMs: number): number
   /** Who holds and awaits a concurrency key, as last seen. */
   concurrencyOf(key: string): ConcurrencyRecord | undefined
+  /** Was this other run, which has not ended, made after this one? */
+  isNewer(runId: string): boolean
 }
 
 /** An attempt on this host. `outcome` is there once the driver and all its processes have ended. */
@@ -99,10 +102,14 @@ export interface Now {
 
 /** A change of the run's records. Each is written by one guarded commit, alone or with others of the same plan. */
 export type Transition =
-  /** `key`: who holds and awaits its concurrency key afterwards; a record that is undefined goes. */
+  /**
+   * `key`: who holds and awaits its concurrency key afterwards; a record that is undefined goes. `current`: the pipeline
+   * it goes on along, which must still be that of its name.
+   */
   | {
       readonly type: "header"
       readonly run: Run
+      readonly current?: CurrentPipeline
       readonly key?: { readonly name: string; readonly record: ConcurrencyRecord | undefined }
     }
   | { readonly type: "start"; readonly stepId: string; readonly state: StepState & { status: "running" } }

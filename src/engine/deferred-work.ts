@@ -4,7 +4,7 @@ import type { JsonObject } from "../model/json.ts"
 import { canonicalJson } from "../model/json.ts"
 import { nearestName } from "../model/nearest.ts"
 import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
-import { isEnded, type Run } from "../model/run.ts"
+import { isEnded, pinOf, type Run } from "../model/run.ts"
 import { claimKey, runKey } from "../store/keys.ts"
 import type { Store } from "../store/store.ts"
 import type { AttemptOrder, Deferral } from "./attempts.ts"
@@ -97,7 +97,7 @@ export class DeferredWork {
       readonly taken: readonly PipelineStep[]
     },
   ) {
-    const driverHash = run.drivers?.[driver] ?? this.#drivers.find(driver)?.hash
+    const driverHash = pinOf(run, driver) ?? this.#drivers.find(driver)?.hash
     if (driverHash === undefined) {
       const nearest = nearestName(
         driver,

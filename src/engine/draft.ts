@@ -1,9 +1,11 @@
 import type { ConcurrencyRecord } from "../model/concurrency.ts"
 import type { DataRef } from "../model/driver.ts"
+import { present } from "../model/present.ts"
 import type { Run, StepState } from "../model/run.ts"
 import type { StepStates } from "../model/standing.ts"
+import type { CurrentPipeline } from "./current-pipelines.ts"
 import type { Effect, Now, Observed, Plan, Transition } from "./decision.ts"
-import { type Running, type Skipped, type Waiting, withPlacesOf } from "./step-states.ts"
+import { type Pending, type Running, type Skipped, type Waiting, withPlacesOf } from "./step-states.ts"
 
 /** A plan in the making: the decisions so far, laid over what is observed, so that later ones see them. */
 export class Draft {
@@ -11,6 +13,8 @@ export class Draft {
   readonly now: Now
   /** The header as it will be. */
   run: Run
+  /** The pipeline the header names from this plan on. */
+  current: CurrentPipeline | undefined
   /** Attempts that start here by this plan. */
   startCount = 0
   starved = false
@@ -50,8 +54,8 @@ export class Draft {
     this.#settled.push({ type: "settle", stepId, state })
   }
 
-  reset(stepId: string, attempt: number): void {
-    const state = withPlacesOf(this.states.get(stepId), { status: "pending" as const, attempt })
+  reset(stepId: string, pending: Pending): void {
+    const state = withPlacesOf(this.states.get(stepId), pending)
     this.#settled.push({ type: "reset", stepId, state })
   }
 
@@ -102,11 +106,11 @@ export class Draft {
   }
 
   result(): Plan {
-    const key = this.#key === undefined ? {} : { key: this.#key }
+    const more = present({ key: this.#key, current: this.current })
     const header: Transition[] =
       this.run === this.observed.run && this.#key === undefined
         ? []
-        : [{ type: "header", run: this.run, ...key }]
+        : [{ type: "header", run: this.run, ...more }]
     return {
       transitions: [...this.#settled, ...header, ...this.#started],
       effects: this.#effects,

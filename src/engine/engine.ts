@@ -230,12 +230,18 @@ export class Engine implements AsyncDisposable {
         conflicts = 0
       } else {
         run.missedNews()
-        if (run.header?.concurrency !== undefined) await this.#keys.read(run.header.concurrency.key)
+        await this.#readKey(transitions)
         await this.#lease.confirm()
         if (conflicts > 0) await Bun.sleep(Math.min(2 ** conflicts, conflictBackoffMsMax))
         conflicts++
       }
     }
+  }
+
+  /** A key that these were to change may not be as it was seen. */
+  async #readKey(transitions: readonly Transition[]): Promise<void> {
+    for (const each of transitions)
+      if (each.type === "header" && each.key !== undefined) await this.#keys.read(each.key.name)
   }
 
   /** True when the first part of the transitions, at least, is written. False on a conflict, or without a lease. */
@@ -340,6 +346,7 @@ export class Engine implements AsyncDisposable {
       env,
       now: clock(),
       caughtUp: this.#runs.isCaughtUp(run),
+      isNewer: (other) => this.#runs.isNewer(other, run),
       local: this.#attempts.of(run.runId),
       pipelines: this.#pipelines,
       keys: this.#keys,

@@ -30,6 +30,16 @@ export class KnownRuns {
     return this.#watched >= run.headerRevision
   }
 
+  /**
+   * Was the run with this id, which has not ended, made after this one? By the store's history, not by any clock; what
+   * shares a commit is told by its ids. One not known here yet was made after all that are.
+   */
+  isNewer(runId: string, than: ObservedRun): boolean {
+    const other = this.#runs.get(runId)
+    if (other === undefined || other.madeAt === than.madeAt) return other === undefined || runId > than.runId
+    return other.madeAt > than.madeAt
+  }
+
   /** Wakes every run. */
   wakeAll(): void {
     for (const runId of this.#runs.keys()) this.#wake(runId)
@@ -60,11 +70,11 @@ export class KnownRuns {
   /** Starts, or starts anew, from a listing of the active marks, which say which runs are not over. */
   restart({ entries, revision }: Listing): void {
     this.#watched = revision
-    const known = new Set(this.#runs.keys())
-    for (const entry of entries) known.add(entry.key.slice(prefixes.activeRuns.length))
+    for (const { key, createRevision } of entries)
+      this.#track(key.slice(prefixes.activeRuns.length), { complete: false, madeAt: createRevision })
     // What is known here and not active there is over, and the news of it was lost: reading it tells.
-    for (const runId of known) {
-      this.#track(runId, { complete: false }).missedNews()
+    for (const [runId, run] of this.#runs) {
+      run.missedNews()
       this.#wake(runId)
     }
   }
@@ -89,12 +99,13 @@ export class KnownRuns {
   /** A run not known yet is met by its header; other news of unknown runs are about runs that have ended. */
   #meet(runId: string, type: "header" | "step" | "claim", change: Change): ObservedRun | undefined {
     if (type !== "header" || change.type !== "put") return undefined
-    const isNew = change.entry.createRevision === change.entry.modRevision
+    const { createRevision: madeAt, modRevision } = change.entry
+    const isNew = madeAt === modRevision
     if (!isNew && isEnded((JSON.parse(change.entry.value) as Run).status)) return undefined
-    return this.#track(runId, { complete: isNew })
+    return this.#track(runId, { complete: isNew, madeAt })
   }
 
-  #track(runId: string, options: { complete: boolean }): ObservedRun {
+  #track(runId: string, options: { readonly complete: boolean; readonly madeAt: Revision }): ObservedRun {
     const known = this.#runs.get(runId)
     if (known !== undefined) return known
     const run = new ObservedRun(runId, options)

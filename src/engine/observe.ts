@@ -21,6 +21,8 @@ import type { HeldData } from "./large-data.ts"
  */
 export class ObservedRun {
   readonly runId: string
+  /** The revision that brought it into being. */
+  readonly madeAt: Revision
   header: Run | undefined
   readonly states = new Map<string, StepState>()
   readonly claims = new Map<string, Claim>()
@@ -39,9 +41,13 @@ export class ObservedRun {
   /** The revision each key was last seen to change at, deletions included. */
   readonly #seenAt = new Map<string, Revision>()
 
-  constructor(runId: string, options: { complete: boolean }) {
+  constructor(
+    runId: string,
+    { complete, madeAt }: { readonly complete: boolean; readonly madeAt: Revision },
+  ) {
     this.runId = runId
-    this.#complete = options.complete
+    this.madeAt = madeAt
+    this.#complete = complete
   }
 
   /** Are all records of the run here? False until they are read, and again when news were missed. */

@@ -17,6 +17,7 @@ export interface Surroundings {
   readonly env: { readonly [name: string]: string }
   readonly now: Now
   readonly caughtUp: boolean
+  readonly isNewer: Observed["isNewer"]
   readonly local: ReadonlyMap<string, LocalAttempt>
   readonly pipelines: CurrentPipelines
   readonly keys: ConcurrencyKeys
@@ -32,7 +33,7 @@ export function observedOf(run: ObservedRun, header: Run, around: Surroundings):
     steps: stepsOfRun(header, pipeline),
     resource: run.resource,
     env: around.env,
-    currentHash: "held" in header ? around.pipelines.get(header.pipeline?.name ?? "") : undefined,
+    current: "held" in header ? around.pipelines.get(header.pipeline?.name ?? "") : undefined,
     missing: around.missing,
     dataOf: (ref: DataRef) => run.data?.stateOf(ref),
     states: run.states,
@@ -43,6 +44,7 @@ export function observedOf(run: ObservedRun, header: Run, around: Surroundings):
     host: viewHost({ ...around.host, wanted: pipeline?.host ?? {} }),
     dueMs: (since: string, durationMs: number) => run.dueMs(since, durationMs, around.now),
     concurrencyOf: (key: string) => around.keys.get(key),
+    isNewer: around.isNewer,
   })
 }
 

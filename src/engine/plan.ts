@@ -5,7 +5,7 @@ import { isEnded, type Run, type StepState, type Verdict } from "../model/run.ts
 import { hasRunValues, runValues } from "../model/run-values.ts"
 import { type Phase, phaseOf, type Standings, standingsOf } from "../model/standing.ts"
 import { failureOf, withCleanup } from "../model/verdict.ts"
-import { admission, release } from "./admission.ts"
+import { admission, cancelledFor, release } from "./admission.ts"
 import { chanceOf } from "./chance.ts"
 import type { Effect, LocalAttempt, Now, Observed, Plan } from "./decision.ts"
 import { Draft } from "./draft.ts"
@@ -273,10 +273,9 @@ class Planning {
     return this.#steps.length === 0 ? `no driver listens for "${this.#draft.run.resource.type}"` : ""
   }
 
-  /** Runs what cleans up, once nothing of the way can be running anywhere; then the run ends. */
+  /** Runs what cleans up, once nothing of the way can be running anywhere; then the run ends. The verdict stands written. */
   #cleanUp(verdict: Verdict): void {
     const { run, states } = this.#draft
-    if (decided(this.#observed.run) === undefined) return
     if (!this.#observed.caughtUp) {
       this.#draft.behind = true
       return
@@ -301,10 +300,8 @@ class Planning {
 function decided(run: Run): Verdict | undefined {
   if (run.status === "running" && run.stopping !== undefined) return run.stopping
   if (run.cancelRequestedAt === undefined) return undefined
-  const { replacedBy } = run
-  const message =
-    replacedBy === undefined ? "cancelled on request" : `cancelled: replaced by run ${replacedBy}`
-  return { status: "cancelled", message }
+  if (run.replacedBy !== undefined) return cancelledFor(run.replacedBy)
+  return { status: "cancelled", message: "cancelled on request" }
 }
 
 /** Does it run when all steps of the way have ended? */

@@ -2,7 +2,7 @@ import { messageOf } from "../errors.ts"
 import { evaluateCondition } from "../model/expression.ts"
 import { valuesOf } from "../model/expression-values.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
-import { isNew, type Run } from "../model/run.ts"
+import { isNew, pinnedCode } from "../model/run.ts"
 import { type RunContent, stepScope } from "../model/run-scope.ts"
 import type { Standings, Upstream } from "../model/standing.ts"
 import type { Draft } from "./draft.ts"
@@ -17,6 +17,7 @@ import {
   started,
   timerMs,
   unresolved,
+  unresolvedBefore,
   type Waiting,
 } from "./step-states.ts"
 import { isLeft, logPlace } from "./whereabouts.ts"
@@ -39,10 +40,14 @@ export function startDue(draft: Draft, { step, upstream, standings, hasRoom }: D
     draft.wakeAt(draft.now.monotonicMs)
     return
   }
+  // It was taken over while this host's own attempt has not ended: that one's end is heard of, and then it is looked at.
+  if (draft.observed.local.has(step.id)) return
   if (state?.status === "waiting" && !mayStart(draft, step.id, state)) return
   if (!host.fits && host.othersFit) return
   if (isNew(state) && !passes(draft, { step, upstream, standings })) return
-  if (hasRoom) start(draft, step)
+  const asked = step.effects === "once" ? unresolvedBefore(state, draft.now) : undefined
+  if (asked !== undefined) draft.wait(step.id, asked)
+  else if (hasRoom) start(draft, step)
 }
 
 /** May a waiting step start now? If not, what it needs instead is planned. */
@@ -89,7 +94,7 @@ export function takeUp(draft: Draft, step: PipelineStep): void {
 
 /** Can the code that was cut off be run on a live host? */
 function canProbe({ observed: { host }, run }: Draft, step: PipelineStep): boolean {
-  const hash = codeOf(run, step)
+  const hash = pinnedCode(run, step)
   return hash !== undefined && (host.fits ? host.locate(hash) !== "nowhere" : host.othersFit)
 }
 
@@ -103,7 +108,7 @@ function start(draft: Draft, step: PipelineStep): void {
   const driverHash = codeFor(draft, step)
   if (driverHash === undefined) return
   const before = draft.states.get(step.id)
-  if (before?.status !== "running" && isLeft(draft, step, codeOf(draft.run, step))) return
+  if (before?.status !== "running" && isLeft(draft, step, pinnedCode(draft.run, step))) return
   if (draft.startCount >= host.slots) {
     draft.starved = true
     return
@@ -122,7 +127,7 @@ function start(draft: Draft, step: PipelineStep): void {
 function codeFor(draft: Draft, step: PipelineStep): string | undefined {
   const { host } = draft.observed
   const { driver } = step
-  const pinned = codeOf(draft.run, step)
+  const pinned = pinnedCode(draft.run, step)
   if (pinned === undefined) {
     const hash = host.hashOf(driver)
     if (hash === undefined && !host.elsewhere(driver)) waitFor(draft, step, { type: "driver", driver })
@@ -146,22 +151,22 @@ function codeFor(draft: Draft, step: PipelineStep): string | undefined {
   }
 }
 
-/** The content of its driver that the run, or the step itself, is pinned to. */
-function codeOf(run: Run, { driver, role }: PipelineStep): string | undefined {
-  return role?.type === "deferred" ? role.driverHash : run.drivers?.[driver]
-}
-
 /** The run starts, if it has not: it is pinned to all the drivers of its steps that this host has. */
 export function begin(draft: Draft, steps = draft.observed.steps): void {
-  const { run, observed } = draft
+  const { run } = draft
   if (run.status !== "pending") return
   draft.run = { ...run, status: "running", startedAt: stamp(draft.now) }
-  const pins: Record<string, string> = {}
-  for (const { driver } of run.steps ?? steps) {
+  pin(draft, servedHere(draft, run.steps ?? steps))
+}
+
+/** The contents under which the drivers of these steps serve on this host, as far as it has them. */
+export function servedHere({ observed }: Draft, steps: readonly PipelineStep[]): Record<string, string> {
+  const served: Record<string, string> = {}
+  for (const { driver } of steps) {
     const hash = observed.host.hashOf(driver)
-    if (hash !== undefined) pins[driver] = hash
+    if (hash !== undefined) served[driver] = hash
   }
-  pin(draft, pins)
+  return served
 }
 
 /** What is pinned already stays. */

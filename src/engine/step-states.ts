@@ -8,6 +8,7 @@ import type { LocalAttempt, Now } from "./decision.ts"
 
 export type Running = StepState & { readonly status: "running" }
 export type Waiting = StepState & { readonly status: "waiting" }
+export type Pending = StepState & { readonly status: "pending" }
 export type Skipped = StepState & { readonly status: "skipped" }
 
 /** `now` as it is written down. */
@@ -176,6 +177,22 @@ export function unresolved(running: Running, now: Now): Waiting {
 /** The attempt that was cut off: the one a probe was asking about, when it is the probe that was cut off. */
 function interruptedOf({ status: _, logs: __, probing, ...running }: Running) {
   return probing ?? running
+}
+
+/** As if it had not run, but for the numbers of its attempts, and for one that was cut off: it may have had its effect. */
+export function toBeDoneAgain(before: StepState): Pending {
+  const last = "lastAttempt" in before ? before.lastAttempt : undefined
+  const pending = { status: "pending", attempt: last ?? before.attempt } as const
+  if (before.status !== "cancelled" || before.driverHash === undefined) return pending
+  const { attempt, origin = attempt, driverHash, hostId, startedAt } = before
+  return { ...pending, interrupted: { attempt, origin, driverHash, hostId, startedAt } }
+}
+
+/** The same where it must not simply be done again. Undefined when there is nothing that somebody has to say of it. */
+export function unresolvedBefore(before: StepState | undefined, now: Now): Waiting | undefined {
+  if (before?.status !== "pending" || before.interrupted === undefined) return undefined
+  const { attempt, interrupted } = before
+  return unresolved({ ...interrupted, status: "running", attempt, probing: interrupted }, now)
 }
 
 /** Somebody has said how it ended: that is its state. Undefined while nobody has, or when it is to be done again. */

@@ -15,7 +15,9 @@ export function concurrencyWait({
   if (concurrency?.queuedAt === undefined) return undefined
   const priority = pipeline?.priority ?? 0
   const now = new Date(nowMs).toISOString()
-  if (admit(concurrencyKey, { runId, concurrency, priority, now }).type === "admitted") return undefined
+  // It stands in the queue already: who was made when has been settled.
+  const asking = { runId, concurrency, priority, now, isNewer: () => false }
+  if (admit(concurrencyKey, asking).type === "admitted") return undefined
   const { holders = [], queue = [] } = concurrencyKey ?? {}
   const place = queue.findIndex((queued) => queued.runId === runId)
   return present({

@@ -1,5 +1,5 @@
 import { present } from "../model/present.ts"
-import { isEnded } from "../model/run.ts"
+import { type Held, isEnded } from "../model/run.ts"
 import type { Explaining } from "./explain-sources.ts"
 import { describeConcurrency } from "./explain-words.ts"
 import type { RunExplanation, StepExplanation } from "./explanation.ts"
@@ -26,8 +26,9 @@ export function explainRunItself(
 
 function messageOf({ sources }: Explaining, steps: readonly StepExplanation[]): string {
   const { run, hosts } = sources
-  if (run.status === "running" && run.held !== undefined && run.cancelRequestedAt === undefined) {
-    const { verdict, since } = run.held
+  const held = heldOf(run)
+  if (held !== undefined) {
+    const { verdict, since } = held
     return `it is held since ${since}, for ${verdict.message}; save the mended pipeline or driver and it goes on there, or cancel it`
   }
   const queued = steps.find(({ reason }) => reason.type === "concurrency")
@@ -36,6 +37,11 @@ function messageOf({ sources }: Explaining, steps: readonly StepExplanation[]): 
   const running = steps.filter(({ reason }) => reason.type === "running")
   const now = running.length > 0 ? runningText(running, steps) : waitText(steps, hosts.length)
   return decided === undefined ? now : `${decided}; ${now}`
+}
+
+/** One that is being cancelled is not waited for any more. */
+function heldOf(run: Explaining["sources"]["run"]): Held | undefined {
+  return run.status === "running" && run.cancelRequestedAt === undefined ? run.held : undefined
 }
 
 function runningText(running: readonly StepExplanation[], steps: readonly StepExplanation[]): string {
@@ -81,7 +87,7 @@ function endsOf(
   const left = steps.filter(({ reason }) => reason.type !== "ended" && reason.type !== "skipped")
   const way = left.filter(({ role }) => role === undefined)
   const cleanup = left.filter(({ role }) => role !== undefined)
-  const held = run.status === "running" && run.held !== undefined ? ["its hold is over or it is mended"] : []
+  const held = heldOf(run) === undefined ? [] : ["its hold is over or it is mended"]
   const conditions = [
     ...held,
     ...(way.length === 0

@@ -1,6 +1,6 @@
 import type { PipelineStep } from "../model/pipeline.ts"
 import { present } from "../model/present.ts"
-import type { StepState } from "../model/run.ts"
+import { pinnedCode, type StepState } from "../model/run.ts"
 import { hostBefore } from "../model/run-place.ts"
 import type { Explaining } from "./explain-sources.ts"
 import type { Reason } from "./explanation.ts"
@@ -9,7 +9,7 @@ import { type Placement, placementOf } from "./placement.ts"
 /** Where the step could be attempted now. */
 export function placeFor(step: PipelineStep, { sources }: Pick<Explaining, "sources">): Placement {
   const { run, pipeline, hosts, kept } = sources
-  const hash = step.role?.type === "deferred" ? step.role.driverHash : run.drivers?.[step.driver]
+  const hash = pinnedCode(run, step)
   return placementOf(
     {
       driver: step.driver,

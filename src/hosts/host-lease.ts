@@ -115,9 +115,16 @@ export class HostLease implements AsyncDisposable {
     for (const [key, value] of wanted) {
       if (published.get(key) !== value) await this.#put(published, { type: "put", key, value, lease })
     }
-    for (const key of [...published.keys()].filter((key) => !wanted.has(key))) {
-      published.delete(key)
+    for (const [key, value] of [...published]) if (!wanted.has(key)) await this.#delete(published, key, value)
+  }
+
+  async #delete(published: Map<string, string>, key: string, value: string): Promise<void> {
+    published.delete(key)
+    try {
       await this.#options.store.commit([], [{ type: "delete", key }])
+    } catch (error) {
+      if (!published.has(key)) published.set(key, value)
+      throw error
     }
   }
 

@@ -119,7 +119,7 @@ function resultsByDriver(
   const byDriver = new Map<string, { stepId: string; result: DriverResult }>()
   if (Object.keys(results).length === 0) return byDriver
   for (const step of steps) {
-    const result = results[step.id]
+    const result = Object.hasOwn(results, step.id) ? results[step.id] : undefined
     if (result !== undefined) byDriver.set(step.driver, { stepId: step.id, result })
   }
   return byDriver

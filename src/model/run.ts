@@ -27,7 +27,7 @@ interface RunIdentity {
   readonly steps?: readonly PipelineStep[]
   /**
    * The content of each driver, by its name, that this run uses: those its first host had when it started, and any
-   * other from its first attempt on. The run keeps them whatever is edited later.
+   * other from its first attempt on. The run keeps them whatever is edited later, until it is held and goes on mended.
    */
   readonly drivers?: { readonly [driver: string]: string }
   /** Where the lines of its log lie, in the order in which these places came to it. Only ever grows at the end. */
@@ -154,8 +154,11 @@ type StepStatusRecord =
       /** What somebody said of the interrupted attempt. */
       readonly resolution?: Resolution
     }
-  /** It is done again, as if it had not run: its attempts are counted on. */
-  | { readonly status: "pending"; readonly attempt: number }
+  /**
+   * It is done again, as if it had not run: its attempts are counted on. `interrupted`: the last one was ended by its run
+   * before it came to an end of its own, or nobody knows how it ended.
+   */
+  | { readonly status: "pending"; readonly attempt: number; readonly interrupted?: Attempted }
   /** `probing`: it finds out how this cut-off attempt ended, and does nothing else. */
   | (Attempted & { readonly status: "running"; readonly probing?: Attempted })
   | (Attempted & {
@@ -204,6 +207,22 @@ export interface Claim {
 /** Is a step's `if` still to be asked? It is asked once before a first attempt, and again when its run was mended. */
 export function isNew(state: StepState | undefined): boolean {
   return state === undefined || state.status === "pending" || state.attempt === 0
+}
+
+/** The contents of drivers that it is pinned to, by its steps and by what its drivers put off. */
+export function driversOf({ drivers = {}, deferred = [] }: Run): readonly string[] {
+  const ofDeferred = deferred.flatMap(({ role }) => (role?.type === "deferred" ? [role.driverHash] : []))
+  return [...Object.values(drivers), ...ofDeferred]
+}
+
+/** The content of its driver that the run, or the step itself, is pinned to. */
+export function pinnedCode(run: Pick<Run, "drivers">, { driver, role }: PipelineStep): string | undefined {
+  return role?.type === "deferred" ? role.driverHash : pinOf(run, driver)
+}
+
+/** The content that the run is pinned to under this driver's name, which may be any name: `constructor`, too. */
+export function pinOf({ drivers = {} }: Pick<Run, "drivers">, driver: string): string | undefined {
+  return Object.hasOwn(drivers, driver) ? drivers[driver] : undefined
 }
 
 /** Has it ended for good? */

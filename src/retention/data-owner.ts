@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
+import { writeDurably } from "../files/write-durably.ts"
 import type { Store } from "../store/store.ts"
 import { storeIdOf } from "../store/store-id.ts"
 
@@ -10,7 +11,9 @@ import { storeIdOf } from "../store/store-id.ts"
 export async function isOfStore(data: string, store: Store): Promise<boolean> {
   const file = join(data, "store-id")
   const storeId = await storeIdOf(store)
-  const known = await readFile(file, "utf8").catch(() => undefined)
-  if (known === undefined) await Bun.write(file, `${storeId}\n`)
-  return known === undefined || known.trim() === storeId
+  const known = (await readFile(file, "utf8").catch(() => "")).trim()
+  if (known !== "") return known === storeId
+  // With half an id after a power cut it would be the folder of no store.
+  await writeDurably(file, `${storeId}\n`)
+  return true
 }

@@ -1,4 +1,4 @@
-import type { Run } from "../model/run.ts"
+import { driversOf, type Run } from "../model/run.ts"
 import { prefixes } from "../store/keys.ts"
 import { isOfStore } from "./data-owner.ts"
 import { pages, type Sweep } from "./sweep.ts"
@@ -36,7 +36,7 @@ export class LocalDrivers {
     if (useless.size === 0 || !(await isOfStore(data, store))) return 0
     for await (const { entries } of pages({ store, pause }, prefixes.runHeaders)) {
       for (const { value } of entries) {
-        for (const hash of Object.values((JSON.parse(value) as Run).drivers ?? {})) useless.delete(hash)
+        for (const hash of driversOf(JSON.parse(value) as Run)) useless.delete(hash)
       }
     }
     const since = new Map<string, number>()

@@ -37,11 +37,12 @@ export async function collectLocalFiles(options: LocalFilesOptions): Promise<num
   const { finished, dataFrom } = await readHeaders(options, new Set(files.map(({ runId }) => runId)))
   let removed = 0
   for (const file of files) {
+    // Also while the run is there itself: its steps, which refer to the same data, may be about to go.
+    if (file.type === "results" && dataFrom.has(file.runId)) continue
     const endedAtMs = finished.get(file.runId)
     const isOver =
       endedAtMs === undefined
-        ? !(file.type === "results" && dataFrom.has(file.runId)) &&
-          (isOwn || at.wallMs - (await writtenAtMs(file.path)) > limits.keepRunsForMs)
+        ? isOwn || at.wallMs - (await writtenAtMs(file.path)) > limits.keepRunsForMs
         : file.type === "workspace" && at.wallMs - endedAtMs > limits.keepWorkspacesForMs
     if (!isOver) {
       const hasEnded = endedAtMs !== undefined && endedAtMs < Number.POSITIVE_INFINITY

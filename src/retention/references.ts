@@ -1,6 +1,6 @@
 import type { HostRecord } from "../model/host.ts"
 import type { PipelineRecord } from "../model/pipeline.ts"
-import type { Run } from "../model/run.ts"
+import { driversOf, type Run } from "../model/run.ts"
 import { prefixes, resourceVersionKey } from "../store/keys.ts"
 import type { Revision, Store } from "../store/store.ts"
 import { pages, type Sweep } from "./sweep.ts"
@@ -25,7 +25,7 @@ export async function findReferences(sweep: Pick<Sweep, "store" | "pause">): Pro
   const { revision } = await sweep.store.list(prefixes.runHeaders, { limit: 1 })
   for await (const run of allOf<Run>(sweep, prefixes.runHeaders)) {
     if (run.pipeline !== undefined) pipelines.add(run.pipeline.hash)
-    for (const hash of Object.values(run.drivers ?? {})) drivers.add(hash)
+    for (const hash of driversOf(run)) drivers.add(hash)
     versions.add(resourceVersionKey(run.resource.type, run.resource.name, run.resource.version))
   }
   for await (const { hash } of allOf<PipelineRecord>(sweep, prefixes.pipelines)) pipelines.add(hash)

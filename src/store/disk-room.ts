@@ -1,7 +1,7 @@
 import { type Database, SQLiteError } from "bun:sqlite"
 import { ConveyorError } from "../errors.ts"
 import { Ballast } from "./ballast.ts"
-import { prefixes } from "./keys.ts"
+import { parseRunKey, prefixes, runKey } from "./keys.ts"
 import type { Write } from "./store.ts"
 
 export interface DiskRoomOptions {
@@ -11,9 +11,6 @@ export interface DiskRoomOptions {
   /** Told, in a sentence, that the disk is full, and that it has room again. */
   readonly onWarning: (warning: string) => void
 }
-
-/** What may come into being on a full disk, with all that is leased: it takes the runs that are there to their end. */
-const goesOn = [prefixes.runSteps, prefixes.concurrency]
 
 /** The room that a store has for what is under way, should its disk be full. */
 export class DiskRoom implements Disposable {
@@ -60,8 +57,15 @@ export class DiskRoom implements Disposable {
 export function bringsNew(writes: readonly Write[], isThere: (key: string) => boolean): boolean {
   return writes.some((write) => {
     if (write.type !== "put" || write.lease !== undefined) return false
-    return !goesOn.some((prefix) => write.key.startsWith(prefix)) && !isThere(write.key)
+    return !isThere(write.key) && !goesOn(write.key, isThere)
   })
+}
+
+/** What may come into being on a full disk, with all that is leased: it takes the runs that are there to their end. */
+function goesOn(key: string, isThere: (key: string) => boolean): boolean {
+  if (key.startsWith(prefixes.concurrency)) return true
+  const of = key.startsWith(prefixes.runSteps) ? parseRunKey(key) : undefined
+  return of !== undefined && isThere(runKey(of.runId))
 }
 
 /** Did SQLite find the disk full? */

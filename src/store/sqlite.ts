@@ -76,6 +76,8 @@ class SqliteStore implements Store {
   #closed = false
   /** What is wrong with the file, as last seen. */
   #fault: string | undefined
+  /** Leases whose entries could not be deleted, to be tried again: however often each is given back, once at a time. */
+  readonly #endingLater = new Set<string>()
 
   constructor(file: string, db: Database, options: SqliteOptions) {
     this.#file = file
@@ -180,9 +182,19 @@ class SqliteStore implements Store {
     try {
       await this.#enqueue({ type: "lease-end", id })
     } catch (error) {
-      setTimeout(() => this.#endLeaseUnawaited(id), leaseEndRetryMs).unref()
+      this.#endLeaseLater(id)
       throw error
     }
+  }
+
+  #endLeaseLater(id: string): void {
+    if (this.#endingLater.has(id)) return
+    this.#endingLater.add(id)
+    const again = () => {
+      this.#endingLater.delete(id)
+      this.#endLeaseUnawaited(id)
+    }
+    setTimeout(again, leaseEndRetryMs).unref()
   }
 
   #endLeaseUnawaited(id: string): void {

@@ -28,7 +28,7 @@ const fence: Guard = { key: hostLeaseKey(hostId), modRevision: 0 }
 export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
   const pipeline = loadPipeline()
   const { run, submission } = submit(pipeline)
-  const observed = new ObservedRun(run.runId, { complete: true })
+  const observed = new ObservedRun(run.runId, { complete: true, madeAt: 1 })
   let revision = 1
   observed.wroteHeader(run, revision)
   const transitions = [submission]
@@ -59,6 +59,7 @@ export function transitionsOfRun(lease: Lease): readonly RecordedTransition[] {
           listening: () => [],
         },
         concurrencyOf: () => undefined,
+        isNewer: () => false,
         dataOf: () => undefined,
         dueMs: () => 0,
       },

@@ -37,7 +37,7 @@ describe("a transition that was planned before the run ended", () => {
   test.each(transitions)("changes nothing: $type", async (transition) => {
     await using store = await openSqlite(":memory:")
     const runId = await submit(store, { pipeline: pipelineOf({ steps: [{ driver: "build" }] }) })
-    const run = new ObservedRun(runId, { complete: false })
+    const run = new ObservedRun(runId, { complete: false, madeAt: 1 })
     await run.read(store)
     const ended: Run = { ...(run.header as Run), status: "cancelled", message: "", finishedAt: at }
     await store.commit([], [{ type: "put", key: runKey(runId), value: JSON.stringify(ended) }])
@@ -76,7 +76,7 @@ describe("a host whose lease has ended", () => {
     const pipeline = pipelineOf({ steps: [{ driver: "build" }, { driver: "ship", needs: [] }] })
     const runId = await submit(store, { pipeline })
     await store.commit([], [{ type: "put", key: stepKey(runId, "build"), value: JSON.stringify(orphan) }])
-    const run = new ObservedRun(runId, { complete: false })
+    const run = new ObservedRun(runId, { complete: false, madeAt: 1 })
     await run.read(store)
     const transition = transitionOf(run.header as Run)
 

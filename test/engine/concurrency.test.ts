@@ -1,9 +1,17 @@
 import { describe, expect, test } from "bun:test"
 import type { Pipeline } from "../../src/model/pipeline.ts"
 import type { PipelineSource } from "../../src/model/pipeline-source.ts"
-import { prefixes } from "../../src/store/keys.ts"
+import {
+  activeRunKey,
+  pipelineRevisionKey,
+  prefixes,
+  resourceKey,
+  resourceVersionKey,
+  runKey,
+} from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
-import { cancelRun, ended, pipelineOf, startEngine, submit, view } from "../rig/belt.ts"
+import type { Store, Write } from "../../src/store/store.ts"
+import { cancelRun, ended, hashOf, pipelineOf, startEngine, submit, view } from "../rig/belt.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { until } from "../rig/until.ts"
 
@@ -15,6 +23,35 @@ const deploying = (more: Partial<NonNullable<PipelineSource["concurrency"]>> = {
     steps: [{ id: "deploy", driver: "work" }],
   })
 const spec = { to: "production" }
+
+/** Runs of two versions of one resource, that come at the same moment. */
+async function submitVersions(store: Store, pipeline: Pipeline): Promise<readonly [string, string]> {
+  const older = Bun.randomUUIDv7()
+  const newer = Bun.randomUUIDv7()
+  const at = new Date().toISOString()
+  const resource = { name: "shop", resource: "app", metadata: {}, spec, createdAt: at, updatedAt: at }
+  const put = (key: string, value: unknown): Write => ({ type: "put", key, value: JSON.stringify(value) })
+  const putRun = (runId: string, version: number) => [
+    put(runKey(runId), {
+      runId,
+      event: "update",
+      resource: { type: "app", name: "shop", version },
+      pipeline: { name: pipeline.name, hash: hashOf(pipeline) },
+      status: "pending",
+      createdAt: at,
+    }),
+    put(activeRunKey(runId), ""),
+  ]
+  const writes = [
+    put(pipelineRevisionKey(hashOf(pipeline)), pipeline),
+    put(resourceVersionKey("app", "shop", 1), { ...resource, version: 1 }),
+    put(resourceKey("app", "shop"), { ...resource, version: 2 }),
+    ...putRun(older, 1),
+    ...putRun(newer, 2),
+  ]
+  await store.commit([], writes)
+  return [older, newer]
+}
 
 describe("runs with one concurrency key", () => {
   test("go one after the other, the most important first, and say what they wait for", async () => {
@@ -62,6 +99,38 @@ describe("runs with one concurrency key", () => {
     next.succeed()
     expect((await ended(store, second)).status).toBe("succeeded")
     expect((await store.list(prefixes.concurrency)).entries).toEqual([])
+  })
+
+  test("leave the place to the newest of them, whichever is looked at first", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work")
+    await using _engine = await startEngine(store, drivers)
+    const pipeline = deploying({ policy: "replace" })
+    // Of two versions of one resource the earlier one takes longer to be read.
+    const [older, newer] = await submitVersions(store, pipeline)
+    expect(await ended(store, older)).toMatchObject({
+      status: "cancelled",
+      message: `cancelled: replaced by run ${newer}`,
+    })
+    const attempts = [await drivers.nextAttempt()]
+    if (attempts[0]?.attempt.runId !== newer) attempts.push(await drivers.nextAttempt())
+    attempts.at(-1)?.succeed()
+    expect((await ended(store, newer)).status).toBe("succeeded")
+  })
+
+  test("go in the order in which they were made, whichever is looked at first", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work")
+    await using _engine = await startEngine(store, drivers)
+    const pipeline = deploying()
+    await submit(store, { pipeline, spec })
+    const holding = await drivers.nextAttempt()
+    const [older] = await submitVersions(store, pipeline)
+    const queue = async () =>
+      JSON.parse((await store.list(prefixes.concurrency)).entries[0]?.value ?? "").queue
+    await until("both wait", async () => (await queue()).length === 2)
+    holding.succeed()
+    expect((await drivers.nextAttempt()).attempt.runId).toBe(older)
   })
 
   test("end at once where they may not wait", async () => {

@@ -265,6 +265,7 @@ function planned({ pipeline, run, states, claims, hosts, key }: World, here: Hos
       host: view,
       dueMs: (since, durationMs) => Date.parse(since) + durationMs,
       concurrencyOf: () => key,
+      isNewer: () => false,
     },
     { wallMs: nowMs, monotonicMs: nowMs },
   ).transitions

@@ -79,7 +79,7 @@ class SimulatedHost {
     this.#world = world
     this.#store = world.store
     this.#held = held
-    this.#observed = new ObservedRun(world.runId, { complete: true })
+    this.#observed = new ObservedRun(world.runId, { complete: true, madeAt: 1 })
     this.#position = 0
   }
 
@@ -124,6 +124,7 @@ class SimulatedHost {
           listening: () => [],
         },
         concurrencyOf: () => undefined,
+        isNewer: () => false,
         dataOf: () => undefined,
         dueMs: () => 0,
       },
@@ -172,7 +173,7 @@ class SimulatedHost {
     await this.#world.settled()
     this.#held = await holdLease(this.#store, this.hostId)
     this.#local.clear()
-    this.#observed = new ObservedRun(this.#world.runId, { complete: true })
+    this.#observed = new ObservedRun(this.#world.runId, { complete: true, madeAt: 1 })
     this.#position = 0
     this.hear({ all: true })
   }

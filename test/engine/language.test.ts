@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test"
-import { stepKey } from "../../src/store/keys.ts"
+import { prefixes, stepKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { cancelRun, ended, pipelineOf, save, startEngine, stepIn, submit, view } from "../rig/belt.ts"
+import { FaultyStore } from "../rig/faulty-store.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { until } from "../rig/until.ts"
 
@@ -451,6 +452,84 @@ describe("a held run", () => {
     ])
     const record = await store.get(stepKey(runId, "build"))
     expect(JSON.parse(record?.value ?? "{}")).toMatchObject({ status: "skipped", attempt: 1 })
+  })
+
+  test("asks how an attempt ended that its failure cut off, in a step that must not be done twice", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work", "make")
+    await using _engine = await startEngine(store, drivers)
+    const steps = [
+      { id: "test", driver: "make", needs: [] },
+      { id: "deploy", driver: "work", needs: [], effects: "once" as const },
+    ]
+    const pipeline = pipelineOf({ hold: 600_000, steps })
+    await save(store, pipeline)
+    const runId = await submit(store, { pipeline })
+    const deploy = await drivers.nextAttempt("deploy")
+    ;(await drivers.nextAttempt("test")).fail("a bug")
+    await heldAt(store, runId)
+    drivers.add("make", { hash: "mended" })
+    ;(await drivers.nextAttempt("test")).succeed()
+    const key = stepKey(runId, "deploy")
+    const asking = await until("somebody is asked", async () => {
+      const entry = await store.get(key)
+      return entry?.value.includes('"resolution"') ? entry : undefined
+    })
+    const state = { ...JSON.parse(asking.value), resolution: { outcome: "retry" } }
+    await store.commit([], [{ type: "put", key, value: JSON.stringify(state) }])
+    const again = await drivers.nextAttempt("deploy")
+    expect(again.attempt).toMatchObject({ attempt: 2, token: deploy.attempt.token })
+    again.succeed()
+    expect((await ended(store, runId)).status).toBe("succeeded")
+  })
+
+  test("does not go on along an earlier pipeline, of which its host has older news", async () => {
+    await using real = await openSqlite(":memory:")
+    const store = new FaultyStore(real)
+    const drivers = new ScriptedDrivers("make")
+    await using _engine = await startEngine(store, drivers)
+    const version = (target: string) =>
+      pipelineOf({ hold: 600_000, steps: [{ id: "build", driver: "make", with: { target } }] })
+    await save(store, version("first"))
+    await ended(store, await submit(store, { type: "nobody" }))
+    store.holdWatches(prefixes.pipelines)
+    await save(store, version("second"))
+    const runId = await submit(store, { pipeline: version("second") })
+    ;(await drivers.nextAttempt("build")).fail("a typo")
+    await heldAt(store, runId)
+    await save(store, version("third"))
+    store.releaseWatches()
+    const again = await drivers.nextAttempt("build")
+    expect(again.attempt).toMatchObject({ attempt: 2, input: { target: "third" } })
+    again.succeed()
+    expect((await ended(store, runId)).status).toBe("succeeded")
+  })
+
+  test("with more to do again than one commit takes goes on whole, with the ensure steps of it all", async () => {
+    await using store = await openSqlite(":memory:")
+    const drivers = new ScriptedDrivers("work", "make")
+    drivers.automatic.add("work")
+    await using _engine = await startEngine(store, drivers)
+    const many = Array.from({ length: 60 }, (_, index) => `s${index}`)
+    const pipeline = pipelineOf({
+      hold: 600_000,
+      failFast: false,
+      steps: many.map((id) => ({
+        id,
+        driver: "make",
+        needs: [],
+        ensure: { id: `tidy-${id}`, driver: "work" },
+      })),
+    })
+    await save(store, pipeline)
+    const runId = await submit(store, { pipeline })
+    for (const id of many) (await drivers.nextAttempt(id)).fail("a bug")
+    await heldAt(store, runId)
+    drivers.add("make", { hash: "mended" })
+    for (const id of many) (await drivers.nextAttempt(id)).succeed()
+    expect((await ended(store, runId)).status).toBe("succeeded")
+    const tidied = drivers.history.filter((attempt) => attempt.startsWith("tidy-") && attempt.endsWith("#2"))
+    expect(tidied).toHaveLength(many.length)
   })
 
   test("that fails again ends, though a step it was to do again has not had its turn", async () => {

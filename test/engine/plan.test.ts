@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import type { HostView, LocalAttempt, Observed, Plan } from "../../src/engine/decision.ts"
 import type { DataState } from "../../src/engine/large-data.ts"
 import { plan } from "../../src/engine/plan.ts"
+import type { ConcurrencyRecord } from "../../src/model/concurrency.ts"
 import type { Pipeline, PipelineStep } from "../../src/model/pipeline.ts"
 import type { Claim, Resolution, Run, StepState } from "../../src/model/run.ts"
 import { shop } from "../rig/shop.ts"
@@ -90,6 +91,8 @@ const unresolved = (resolution?: Resolution): StepState => ({
 /** Of a pipeline: an expression that has no value. */
 const asksForNothing = { metadata: { image: `\${{ resource.spec.nope }}` } }
 
+const currentAs = (hash: string) => ({ hash, guard: { key: "pipelines/release", modRevision: 7 } })
+
 interface Situation {
   readonly run?: Run
   readonly steps?: readonly PipelineStep[]
@@ -102,6 +105,8 @@ interface Situation {
   readonly host?: Partial<HostView>
   readonly pipeline?: Partial<Pipeline>
   readonly currentHash?: string
+  /** Who holds and awaits the key of its pipeline. */
+  readonly key?: ConcurrencyRecord
   /** Of all large data there is. Default: nobody has asked for it. */
   readonly data?: DataState
 }
@@ -154,10 +159,11 @@ function planOf(situation: Situation): Plan {
       listening: () => [],
       ...situation.host,
     },
-    concurrencyOf: () => undefined,
+    concurrencyOf: () => situation.key,
+    isNewer: () => false,
     dataOf: () => situation.data,
     dueMs: (since, durationMs) => now.monotonicMs + Date.parse(since) + durationMs - now.wallMs,
-    ...(situation.currentHash === undefined ? {} : { currentHash: situation.currentHash }),
+    ...(situation.currentHash === undefined ? {} : { current: currentAs(situation.currentHash) }),
   }
   return plan(observed, now)
 }
@@ -404,6 +410,46 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
     ["reset left", "run running"],
   ],
   [
+    "a step that waits for a driver has all of its time anew when its run goes on mended",
+    heldBeside({ right: waitsForDriver("right") }),
+    ["reset left", "reset right", "run running"],
+  ],
+  [
+    "a held run goes on also when the steps it does again were reset before, all but the last",
+    {
+      ...heldBeside({ left: { status: "pending", attempt: 1 }, right: done("failed") }),
+      currentHash: "h",
+      host: { hashOf: (driver) => (driver === "left" ? "mended" : "d") },
+    },
+    ["reset right", "run running"],
+  ],
+  [
+    "a run that fails before anything could start is held, too",
+    {
+      run: pending,
+      steps: [step("build", [], { if: "nope" })],
+      states: { build: { ...done("failed"), attempt: 0 } },
+      pipeline: { holdMs: 60_000 },
+    },
+    ["run running"],
+  ],
+  [
+    "what must not be done twice and was cut off when its run was held is asked about when that goes on",
+    {
+      steps: onceOnly,
+      states: { build: { status: "pending", attempt: 1, interrupted: attempted("host-b", 1) } },
+    },
+    ["build waits for resolution"],
+  ],
+  [
+    "what may be done twice and was cut off when its run was held is done again when that goes on",
+    {
+      steps: [step("build", [])],
+      states: { build: { status: "pending", attempt: 1, interrupted: attempted("host-b", 1) } },
+    },
+    ["start build#2"],
+  ],
+  [
     "a cancelled attempt is cancelled, and so is its run",
     {
       run: cancelling,
@@ -517,6 +563,14 @@ const table: readonly (readonly [string, Situation, readonly string[]])[] = [
       local: { build: local() },
     },
     ["abort build: fenced"],
+  ],
+  [
+    "a step that is to be attempted again is left alone by a host that an attempt of it has not left yet",
+    {
+      states: { build: waitsUntil(at, 2) },
+      local: { build: local({ aborted: "fenced" }) },
+    },
+    [],
   ],
   [
     "an attempt whose claim went is forgotten when it is over",
@@ -965,6 +1019,37 @@ describe("plan", () => {
     expect(transitions[0]).toMatchObject({ type: "reset", state: { status: "pending", attempt: 2 } })
   })
 
+  test("pins a run that goes on mended to the drivers of the host that has what was mended", () => {
+    const { transitions } = planOf({
+      ...heldBeside({ right: done() }),
+      host: { hashOf: (of) => `new ${of}` },
+    })
+    const drivers = { left: "new left", right: "new right", join: "new join" }
+    expect(transitions.at(-1)).toMatchObject({ type: "header", run: { drivers } })
+  })
+
+  test("a driver may have any name that is one", () => {
+    const { transitions, effects } = planOf({
+      run: { ...running, drivers: {} },
+      steps: [step("constructor", [])],
+    })
+    expect(transitions).toMatchObject([
+      { type: "header", run: { drivers: { constructor: "d" } } },
+      { type: "start", stepId: "constructor", state: { driverHash: "d" } },
+    ])
+    expect(effects).toEqual([])
+  })
+
+  test("forgets of a mended step all but its number, and an attempt that was cut off", () => {
+    const reset = (left: StepState) => planOf(heldBeside({ left, right: done() })).transitions[0]
+    expect(reset(done("failed"))).toMatchObject({ state: { status: "pending", attempt: 1 } })
+    expect(reset(done("failed"))).not.toHaveProperty("state.interrupted")
+    const cutOff = { ...done("cancelled"), lastAttempt: 2 } as StepState
+    expect(reset(cutOff)).toMatchObject({
+      state: { status: "pending", attempt: 2, interrupted: { ...attempted(here, 1), origin: 1 } },
+    })
+  })
+
   test("gives a key back by the commit that ends the run, also where nothing is known of who holds it", () => {
     const concurrency = { key: "production", limit: 1, policy: "queue" } as const
     const { transitions } = planOf({
@@ -973,6 +1058,18 @@ describe("plan", () => {
     })
     expect(transitions).toMatchObject([
       { type: "header", run: { status: "cancelled" }, key: { name: "production" } },
+    ])
+  })
+
+  test("rejects a run only as long as who holds its key is what it was decided on", () => {
+    const key = { key: "k", holders: [{ runId: "other", since: at }], queue: [] }
+    const { transitions } = planOf({
+      run: pending,
+      pipeline: { concurrency: { key: "k", limit: 1, policy: "reject" } },
+      key,
+    })
+    expect(transitions).toMatchObject([
+      { type: "header", run: { status: "cancelled" }, key: { name: "k", record: key } },
     ])
   })
 

@@ -616,6 +616,15 @@ const runSentences: Readonly<
     `it is held since ${at}, for step "build" failed; save the mended pipeline or driver and it goes on there, or cancel it`,
     "it ends when its hold is over or it is mended",
   ],
+  "was held, and is cancelled": [
+    {
+      run: { ...running, held: { verdict: stopping, since: at, known: [] }, cancelRequestedAt: at } as Run,
+      pipeline: { hold: 300_000, finally: [{ id: "tidy", driver: "work" }] },
+      states: { build: ended("failed"), tidy: runs },
+    },
+    `it is being cancelled since ${at}; it is running "tidy"`,
+    'it ends when its cleanup, "tidy", is over',
+  ],
   "is cancelled while a step runs": [
     { run: { ...running, cancelRequestedAt: at }, states: { build: runs } },
     `it is being cancelled since ${at}; "build" has to end`,

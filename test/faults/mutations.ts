@@ -30,8 +30,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a header is written without a guard",
     file: "src/engine/apply.ts",
-    text: "key === undefined ? [run.headerGuard()]",
-    becomes: "key === undefined ? []",
+    text: "const guards = [run.headerGuard(), key?.guard,",
+    becomes: "const guards = [key?.guard,",
   },
   {
     name: "a step is taken over while its claim lives",
@@ -92,7 +92,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a run forgets the code it started with",
     file: "src/engine/starting.ts",
-    text: "const pinned = codeOf(draft.run, step)\n  if",
+    text: "const pinned = pinnedCode(draft.run, step)\n  if",
     becomes: "const pinned = host.hashOf(driver)\n  if",
   },
   {
@@ -150,12 +150,6 @@ export const mutations: readonly Mutation[] = [
     becomes: "if (!handles && brokenBy === step.id) return",
   },
   {
-    name: "cleanup begins while the way may still be gone",
-    file: "src/engine/plan.ts",
-    text: "if (decided(this.#observed.run) === undefined) return\n    if",
-    becomes: "if",
-  },
-  {
     name: "what needs a step does not wait for what that ensures",
     file: "src/model/standing.ts",
     text: "if (flows.get(id)?.ended === false) by.push(id)",
@@ -187,9 +181,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: "a mended run counts from the start again",
-    file: "src/engine/holding.ts",
-    text: 'draft.reset(id, ("lastAttempt" in state ? state.lastAttempt : undefined) ?? state.attempt)',
-    becomes: "draft.reset(id, 0)",
+    file: "src/engine/step-states.ts",
+    text: 'status: "pending", attempt: last ?? before.attempt',
+    becomes: 'status: "pending", attempt: 0',
   },
   {
     name: "a held run goes on with its old steps",

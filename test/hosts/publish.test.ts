@@ -3,6 +3,7 @@ import { HostLease } from "../../src/hosts/host-lease.ts"
 import type { HostRecord } from "../../src/model/host.ts"
 import { hostDriverKey, hostKey } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
+import type { Store } from "../../src/store/store.ts"
 import { until } from "../rig/until.ts"
 
 const record: HostRecord = {
@@ -75,18 +76,35 @@ test("all of it is gone with the lease, and written anew under the next one", as
   expect((await host.store.get(hostDriverKey("h", "a")))?.lease).toBe(host.lease.current?.lease.id)
 })
 
+/** The next commit that writes this key is refused. */
+function refuseOnce(store: Store, key: string): void {
+  const { commit } = store
+  store.commit = (guards, writes) => {
+    if (!writes.some((write) => write.key === key)) return commit.call(store, guards, writes)
+    store.commit = commit
+    return Promise.reject(new Error("the disk is full"))
+  }
+}
+
 test("what could not be written is written by the next call", async () => {
   await using host = await openHost()
-  const { commit } = host.store
   const key = hostDriverKey("h", "a")
   host.more.set(key, "1")
-  let refusals = 1
-  host.store.commit = (guards, writes) =>
-    writes.some((write) => write.key === key) && refusals-- > 0
-      ? Promise.reject(new Error("the disk is full"))
-      : commit.call(host.store, guards, writes)
+  refuseOnce(host.store, key)
   await expect(host.lease.publish()).rejects.toThrow("the disk is full")
   expect(await host.read("a")).toBeUndefined()
   await host.lease.publish()
   expect(await host.read("a")).toBe("1")
+})
+
+test("what could not be deleted is deleted by the next call", async () => {
+  await using host = await openHost()
+  const key = hostDriverKey("h", "a")
+  host.more.set(key, "1")
+  await host.lease.publish()
+  host.more.clear()
+  refuseOnce(host.store, key)
+  await expect(host.lease.publish()).rejects.toThrow("the disk is full")
+  await host.lease.publish()
+  expect(await host.read("a")).toBeUndefined()
 })

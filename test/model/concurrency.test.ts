@@ -21,6 +21,7 @@ function ask(
     concurrency: { key: "production", limit: 1, policy: "queue", ...concurrency },
     priority,
     now,
+    isNewer: (runId) => runId.startsWith("late"),
   })
   switch (answer.type) {
     case "admitted":
@@ -29,6 +30,8 @@ function ask(
       const place = answer.record.queue.findIndex(({ runId }) => runId === "me")
       return [`waits behind ${place}`, ...answer.cancels.map((runId) => `cancels ${runId}`)].join(", ")
     }
+    case "replaced":
+      return `replaced by ${answer.by}`
     case "rejected":
       return `rejected by ${answer.by.runId}`
     default:
@@ -68,6 +71,36 @@ const table: readonly (readonly [string, string, string])[] = [
     "a run that replaces cancels no more than it must",
     ask(record(["oldest", "newer"]), { policy: "replace", limit: 2 }),
     "waits behind 0, cancels oldest",
+  ],
+  [
+    "a run that was made first goes first, though it asks last",
+    ask(record(["other"], [queued("early"), queued("late")])),
+    "waits behind 1",
+  ],
+  [
+    "a run that replaces leaves its place to a newer one that asked before it",
+    ask(record(["late"]), { policy: "replace" }),
+    "replaced by late",
+  ],
+  [
+    "a run that replaces leaves its place to a newer one that waits",
+    ask(record([], [queued("late")]), { policy: "replace" }),
+    "replaced by late",
+  ],
+  [
+    "a run that replaces takes a place beside a newer one, of an older one",
+    ask(record(["late", "other"]), { policy: "replace", limit: 2 }),
+    "waits behind 0, cancels other",
+  ],
+  [
+    "a run that replaces cancels an older one also where that waits behind it",
+    ask(record(["other"], [queued("me", 5), queued("early")]), { policy: "replace", priority: 5 }),
+    "waits behind 0, cancels early, cancels other",
+  ],
+  [
+    "a run that replaces leaves a newer one alone that is more important",
+    ask(record(["other"], [queued("late", 5), queued("me")]), { policy: "replace" }),
+    "waits behind 1, cancels other",
   ],
   [
     "a run that replaces leaves those alone that came after it",

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import { join } from "node:path"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
@@ -24,15 +25,19 @@ test("code in the data folder goes some time after the last run that is pinned t
   await using folder = await tempFolder()
   await using store = await openSqlite(":memory:")
   await putRun(store, { endedDaysAgo: 1, drivers: { shell: "pinned" } })
+  await putRun(store, { deferredTo: "deferred" })
   await putRun(store, { endedDaysAgo: 50, drivers: { shell: "old" } })
-  const { kept, clock, retention } = keeping(["pinned", "old", "never"], { store, data: folder.path })
+  const { kept, clock, retention } = keeping(["pinned", "deferred", "old", "never"], {
+    store,
+    data: folder.path,
+  })
   await using _ = retention
   expect(await retention.pass()).toMatchObject({ runs: 1, files: 0 })
   clock.monotonicMs = graceMs - 1
   expect((await retention.pass()).files).toBe(0)
   clock.monotonicMs = graceMs
   expect((await retention.pass()).files).toBe(2)
-  expect([...kept]).toEqual(["pinned"])
+  expect([...kept]).toEqual(["pinned", "deferred"])
 })
 
 test("code in a data folder that another store was used with first stays", async () => {
@@ -47,4 +52,16 @@ test("code in a data folder that another store was used with first stays", async
   clock.monotonicMs = 2 * graceMs
   await retention.pass()
   expect([...kept]).toEqual(["code"])
+})
+
+test("code in a data folder whose store could not be written down is looked after all the same", async () => {
+  await using folder = await tempFolder()
+  await using store = await openSqlite(":memory:")
+  await Bun.write(join(folder.path, "store-id"), "")
+  const { kept, clock, retention } = keeping(["never"], { store, data: folder.path })
+  await using _ = retention
+  await retention.pass()
+  clock.monotonicMs = graceMs
+  await retention.pass()
+  expect([...kept]).toEqual([])
 })

@@ -1,4 +1,4 @@
-import type { Pipeline } from "../../src/model/pipeline.ts"
+import type { Pipeline, PipelineStep } from "../../src/model/pipeline.ts"
 import type { Resource } from "../../src/model/resource.ts"
 import type { Run } from "../../src/model/run.ts"
 import { Retention, type RetentionOptions } from "../../src/retention/retention.ts"
@@ -50,6 +50,8 @@ export interface RunRecords {
   readonly resource?: Run["resource"]
   readonly pipelineHash?: string
   readonly drivers?: Readonly<Record<string, string>>
+  /** The content of the driver that one of them put work off to. */
+  readonly deferredTo?: string
   readonly steps?: number
   /** The runs whose files hold large data that it began with. */
   readonly dataFrom?: readonly string[]
@@ -59,7 +61,7 @@ const at = (daysAgo: number) => new Date(nowMs - daysAgo * dayMs).toISOString()
 
 /** Puts a run with its steps into the store. Answers its id; later ones are newer. */
 export async function putRun(store: Store, records: RunRecords = {}): Promise<string> {
-  const { endedDaysAgo, resource, pipelineHash, drivers, steps = 2, dataFrom } = records
+  const { endedDaysAgo, resource, pipelineHash, drivers, deferredTo, steps = 2, dataFrom } = records
   const runId = Bun.randomUUIDv7()
   const run: Run = {
     runId,
@@ -67,6 +69,7 @@ export async function putRun(store: Store, records: RunRecords = {}): Promise<st
     resource: resource ?? { type: "app", name: runId, version: 1 },
     ...(pipelineHash === undefined ? {} : { pipeline: { name: "release", hash: pipelineHash } }),
     ...(drivers === undefined ? {} : { drivers }),
+    ...(deferredTo === undefined ? {} : { deferred: [deferredStep(deferredTo)] }),
     ...(dataFrom === undefined ? {} : { dataFrom }),
     createdAt: at(endedDaysAgo ?? 0),
     startedAt: at(endedDaysAgo ?? 0),
@@ -85,6 +88,14 @@ export async function putRun(store: Store, records: RunRecords = {}): Promise<st
   await put(store, runKey(runId), run)
   return runId
 }
+
+const deferredStep = (driverHash: string): PipelineStep => ({
+  id: "s0.deferred",
+  driver: "shell",
+  needs: [],
+  role: { type: "deferred", of: "s0", driverHash },
+  timeoutMs: 1_000,
+})
 
 export async function put(store: Store, key: string, value: unknown): Promise<void> {
   const written = await store.commit([], [{ type: "put", key, value: JSON.stringify(value) }])

@@ -83,3 +83,16 @@ test("data that no result refers to goes when its run has ended, and not before"
   expect(await rig.left()).toEqual({ [runId]: 1 })
   expect(new TextDecoder().decode(await rig.results.read(ref))).toBe("[1]")
 })
+
+test("data that a later run refers to stays also while the records of its run are deleted one by one", async () => {
+  await using rig = await resultsRig()
+  const going = await putRun(rig.store, { endedDaysAgo: 1 })
+  const ref = await rig.results.write(going, "[1]")
+  const rerun = await putRun(rig.store, { dataFrom: [going] })
+  await refer(rig.store, rerun, ref)
+  // Another host collects the store: the steps of a long run go before its header does.
+  await rig.store.commit([], [{ type: "delete", key: stepKey(going, "s0") }])
+  await using retention = retentionOf(rig.store, { data: rig.data, limits })
+  await retention.pass()
+  expect(await rig.left()).toEqual({ [going]: 1 })
+})

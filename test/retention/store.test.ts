@@ -94,13 +94,14 @@ describe("pipeline revisions and driver bundles", () => {
   test("stay while a pipeline, a live host or a kept run refers to them, and go some time after", async () => {
     await using store = await openSqlite(":memory:")
     for (const hash of ["used", "pinned", "old"]) await putRevision(store, hash)
-    for (const hash of ["served", "pinned", "old"]) {
+    for (const hash of ["served", "pinned", "deferred", "old"]) {
       await put(store, driverBundleKey(hash), { hash, parts: 2, createdAt: "" })
       for (const part of [0, 1]) await put(store, driverBundlePartKey(hash, part), "code")
     }
     await put(store, pipelineKey("release"), { pipeline: {}, hash: "used" })
     await put(store, hostKey("here"), { hostId: "here", drivers: [{ name: "shell", hash: "served" }] })
     await putRun(store, { endedDaysAgo: 1, pipelineHash: "pinned", drivers: { shell: "pinned" } })
+    await putRun(store, { endedDaysAgo: 1, deferredTo: "deferred" })
     await putRun(store, { endedDaysAgo: 50, pipelineHash: "old", drivers: { shell: "old" } })
 
     let monotonicMs = 0
@@ -115,7 +116,7 @@ describe("pipeline revisions and driver bundles", () => {
     monotonicMs = 601_000
     expect((await retention.pass()).unreferenced).toBe(2)
     expect(await left(store, prefixes.pipelineRevisions)).toEqual(["pinned", "used"])
-    expect(await left(store, prefixes.driverBundles)).toEqual(["pinned", "served"])
+    expect(await left(store, prefixes.driverBundles)).toEqual(["deferred", "pinned", "served"])
     expect(await left(store, `${prefixes.driverBundleParts}old/`)).toEqual([])
     expect(await left(store, `${prefixes.driverBundleParts}served/`)).toHaveLength(2)
   })

@@ -16,7 +16,7 @@ import type {
  */
 export class FaultyStore implements Store {
   readonly #store: Store
-  #heldWatches: PromiseWithResolvers<void> | undefined
+  #heldWatches: (PromiseWithResolvers<void> & { readonly prefix: string }) | undefined
   #heldLists: PromiseWithResolvers<void> | undefined
   #outage = false
   /** Commits that happen and whose answer is lost, from now on. */
@@ -37,9 +37,9 @@ export class FaultyStore implements Store {
     this.#store = store
   }
 
-  /** Watches deliver nothing until {@link releaseWatches}. */
-  holdWatches(): void {
-    this.#heldWatches ??= Promise.withResolvers<void>()
+  /** Watches, or those of what is below this prefix, deliver nothing until {@link releaseWatches}. */
+  holdWatches(prefix = ""): void {
+    this.#heldWatches ??= { ...Promise.withResolvers<void>(), prefix }
   }
   releaseWatches(): void {
     this.#heldWatches?.resolve()
@@ -100,7 +100,7 @@ export class FaultyStore implements Store {
   async *watch(prefix: string, since: Revision, signal: AbortSignal): AsyncIterable<readonly Change[]> {
     const broken = this.#broken.signal
     for await (const changes of this.#store.watch(prefix, since, AbortSignal.any([signal, broken]))) {
-      await this.#heldWatches?.promise
+      if (prefix.startsWith(this.#heldWatches?.prefix ?? "")) await this.#heldWatches?.promise
       if (signal.aborted || broken.aborted) break
       yield changes
     }

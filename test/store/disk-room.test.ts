@@ -37,6 +37,7 @@ test.each<[string, readonly Write[]]>([
 test.each<[string, readonly Write[]]>([
   ["a resource and its run", [put(resourceKey("app", "cart")), put(runKey("s")), put(stepKey("s", "build"))]],
   ["a new version of a resource, whose run is new", [put(resourceKey("app", "shop")), put(runKey("s"))]],
+  ["steps of a run that is about to begin behind another one", [put(stepKey("s", "build"))]],
   ["a revision of a pipeline", [put(pipelineRevisionKey("hash"))]],
 ])("a full disk has no room for %s", (_, writes) => {
   expect(isNew(...writes)).toBe(true)

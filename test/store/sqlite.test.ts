@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite"
-import { expect, test } from "bun:test"
+import { expect, spyOn, test } from "bun:test"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { openStore } from "../../src/store/open.ts"
@@ -188,6 +188,21 @@ test("the entries of a lease that ended on a full disk go as soon as the disk ta
   await rejection("STORE_UNAVAILABLE", revoked)
   expect((await store.get("a"))?.value).toBe("1")
   expect((await changes(store, { since, count: 1 })).map(wordOf)).toEqual(["-a"])
+})
+
+test("a lease that is given back again and again on a full disk is one thing to be tried again", async () => {
+  await using folder = await tempFolder()
+  await using store = await openSqlite(join(folder.path, "store.db"), { pagesMax: 100 })
+  const lease = await store.grant(600_000)
+  const timers = spyOn(globalThis, "setTimeout")
+  for (let n = 0; n < 3; n++) {
+    const tooMuch = store.commit([], [put("too much", "x".repeat(900_000))])
+    const revoked = store.revoke(lease)
+    await rejection("STORE_UNAVAILABLE", tooMuch)
+    await rejection("STORE_UNAVAILABLE", revoked)
+  }
+  expect(timers.mock.calls.filter(([, ms]) => ms === 1_000)).toHaveLength(1)
+  timers.mockRestore()
 })
 
 test("openStore makes the folder of its file", async () => {
