@@ -67,7 +67,10 @@ const fieldsSchema = v.strictObject(
       "200-299",
     ),
   },
-  (issue) => (issue.expected === "never" ? "There is no such input" : issue.message),
+  (issue) =>
+    issue.expected === "never"
+      ? "There is no such input; there are url, method, headers, body, json, file, to, expect"
+      : issue.message,
 )
 const inputSchema = v.pipe(
   fieldsSchema,

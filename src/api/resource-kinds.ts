@@ -24,8 +24,8 @@ export interface CheckedResource {
 /** What resources are checked against: their definitions and pipelines. */
 export interface ResourceKinds {
   /**
-   * Checks a resource against its definition and its pipeline. Rejects with `NOT_FOUND` when the definition is missing and `INVALID` when the pipeline is missing or for another kind, or the spec does not
-   * match the schema.
+   * Checks a resource against its definition and its pipeline. Rejects with `NOT_FOUND` when the definition is missing, and
+   * with `INVALID` when the pipeline is missing or for another kind, or the spec does not match the schema.
    */
   check(source: ResourceSource, event: ResourceEvent): Promise<CheckedResource>
   /** What deleting a resource starts: nothing when its pipeline is gone. */

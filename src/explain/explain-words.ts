@@ -52,7 +52,7 @@ export function describeReason(
     case "resolution":
       return reason.resolved
         ? `somebody has said how attempt ${reason.attempt} ended; a host is about to take note`
-        : `nobody knows how attempt ${reason.attempt} ended, which was cut off on ${reason.hostId}: resolve the step (since ${reason.since})`
+        : `nobody knows how attempt ${reason.attempt} ended, which was cut off on ${reason.hostId}: say it with POST /runs/:id/steps/:step/resolve (since ${reason.since})`
     case "running":
       return describeRunning(reason)
     case "orphaned":

@@ -70,6 +70,14 @@ describe("the text of a run", () => {
     expect(text).toBe("▶ build (attempt 2) shell\n✗ build (attempt 2) 20ms: exit code 2\n")
   })
 
+  test("has no time of a step that failed before it could begin", () => {
+    const view: StepView = { ...step, status: "failed", message: "no key: branch" }
+    expect(written((output) => output.step(view))).toBe("✗ build: no key: branch\n")
+    const { durationMs: _, ...run } = runOf("failed", [view])
+    const ended = written((output) => output.ended({ ...run, message: "it failed" }, {}))
+    expect(ended).toStartWith("\n✗ failed: it failed\n  ✗ build  failed: no key: branch\n")
+  })
+
   test("ends with the artifacts and the places", () => {
     const text = written((output) =>
       output.ended(runOf("succeeded", [succeeded]), { workspace: "/w", log: "/l" }),

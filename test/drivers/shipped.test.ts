@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { shippedDrivers } from "../../src/drivers/shipped.ts"
+import { isJsonObject } from "../../src/model/json.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { type DriverRig, openDrivers } from "./driver-rig.ts"
 
@@ -94,11 +95,18 @@ test("an input that does not validate fails the attempt with the path of each fa
   expect(message).toMatch(/^The step's input does not validate: with\.run: .*; with\.cwd: /)
 })
 
-test.each(["archive", "git", "http", "shell"])("%s refuses an input it does not have", async (driver) => {
-  const { success, message } = await drivers.run(driver, { hearders: {} })
-  expect(success).toBe(false)
-  expect(message).toBe("The step's input does not validate: with.hearders: There is no such input")
-})
+test.each(["archive", "git", "http", "shell"])(
+  "%s names its inputs to who asks for another",
+  async (driver) => {
+    const { success, message } = await drivers.run(driver, { hearders: {} })
+    expect(success).toBe(false)
+    const { inputSchema } = drivers.host.schemasOf(drivers.hashOf(driver))
+    const inputs = isJsonObject(inputSchema?.["properties"]) ? Object.keys(inputSchema["properties"]) : []
+    expect(message).toBe(
+      `The step's input does not validate: with.hearders: There is no such input; there are ${inputs.join(", ")}`,
+    )
+  },
+)
 
 test.each(["main", "topic", "v1", "commit"])("git clones %s, with and without depth", async (name) => {
   await using source = await repository()

@@ -276,7 +276,7 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
   "a step that has to be resolved": [
     "build",
     { states: { build: unresolved } },
-    `nobody knows how attempt 1 ended, which was cut off on host-a: resolve the step (since ${at})`,
+    `nobody knows how attempt 1 ended, which was cut off on host-a: say it with POST /runs/:id/steps/:step/resolve (since ${at})`,
   ],
   "a step that was resolved": [
     "build",

@@ -228,6 +228,16 @@ describe("a fault", () => {
     expect(await faultsOf(text)).toEqual([expected])
   })
 
+  test.each([
+    [`with: { url: \${{ resource.spec.repo }}, depth: 1 }`, 14],
+    [`with: { run: ./deploy "\${{ resource.name }}" }`, 24],
+  ])("about an expression without quotes within braces is one, and says that: %s", async (input, column) => {
+    const text = `name: x\nresource: y\nsteps:\n  - driver: shell\n    ${input}\n  - driver: shell\n    if: event == 'create'\n`
+    expect(await faultsOf(text)).toEqual([
+      `f.yaml:5:${column + 4}: Where YAML stands in { }, a text with an expression in it must be quoted: "\${{ resource.name }}"`,
+    ])
+  })
+
   test("about nesting, size or too many aliases is one, and quick", async () => {
     expect(await faultsOf(`a: &a [1]\nb: [${"*a,".repeat(101)}]\n`)).toEqual([
       "f.yaml:2:305: Expected at most 100 aliases in a document",
