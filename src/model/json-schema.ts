@@ -101,9 +101,18 @@ function checkWith(
       return validate(value) ? [] : faultsOf(validate.errors ?? [], at)
     } catch (error) {
       if (error instanceof PatternTooSlow) return [{ message: error.message, path: at }]
-      throw error
+      const why = uncheckable(error)
+      if (why === undefined) throw error
+      return [{ message: `The value cannot be checked: ${why}`, path: at }]
     }
   }
+}
+
+/** What a schema and a value can do to their check; undefined for what must not be. */
+function uncheckable(error: unknown): string | undefined {
+  if (error instanceof RangeError) return "the schema refers to itself without end"
+  // What `const` and `enum` are compared by calls these of the value.
+  return error instanceof TypeError ? "a field of it is named toString or valueOf" : undefined
 }
 
 function draftOf(schema: SchemaDocument): Draft | SchemaFault {
