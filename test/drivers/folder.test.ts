@@ -198,13 +198,19 @@ test("what is wrong with a driver is said in the log once", async () => {
   const folder = join(temp.path, "drivers")
   await Bun.write(join(folder, "d.js"), "export default {")
   const said: string[] = []
-  const log = { error: (_fields: object, message: string) => void said.push(message) }
+  const log = {
+    error: (_fields: object, message: string) => void said.push(message),
+    warn: (_fields: object, message: string) => void said.push(`warning: ${message}`),
+  }
   await using host = createDriverHost({ folder, data: join(temp.path, "data"), log })
   await host.start()
   expect(said).toEqual([expect.stringMatching(/^d\.js:1:\d+: /)])
   await Bun.write(join(folder, "other.js"), says("x"))
   await until("the other driver serves", () => host.find("other") !== undefined)
   expect(said).toHaveLength(1)
+  await Bun.write(join(folder, "count.sh"), "#!/bin/sh\n")
+  await until("the script that is no driver is said", () => said.length > 1)
+  expect(said.slice(1)).toEqual([expect.stringMatching(/^warning: count\.sh: .*chmod \+x/)])
 })
 
 test("a hash that no driver has fails its attempt", async () => {
