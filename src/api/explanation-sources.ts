@@ -47,7 +47,7 @@ export async function explainSources(
     keptOf(store, run),
     lastLines(context, { run, states, signal }),
     processesOfRun(context, { run, states, claims, hosts: isLocal ? [] : hosts, signal }),
-    conditionData(context, { steps, states }),
+    isLocal ? () => undefined : conditionData(context, { steps, states }),
   ])
   return {
     run,
@@ -68,7 +68,10 @@ export async function explainSources(
   }
 }
 
-/** The large data that conditions read which are still to be asked; what cannot be had is missing. */
+/** How much large data is read for one explanation, which anybody may ask for at any time. */
+const dataBytesForAll = 16 * 1024 * 1024
+
+/** The large data that conditions read which are still to be asked; what cannot be had is missing, and what is too much. */
 async function conditionData(
   { allResults }: ApiContext,
   { steps, states }: Pick<ExplainSources, "steps" | "states">,
@@ -81,9 +84,15 @@ async function conditionData(
       if (reads === "all" || reads.has(stepId)) refs.set(ref.sha256, ref)
     }
   }
+  let left = dataBytesForAll
+  const wanted = [...refs.values()].filter(({ bytes }) => {
+    if (bytes > left) return false
+    left -= bytes
+    return true
+  })
   const found = new Map<string, Json>()
   await Promise.all(
-    [...refs.values()].map(async (ref) => {
+    wanted.map(async (ref) => {
       const bytes = await allResults.read(ref).catch(() => undefined)
       if (bytes !== undefined) found.set(ref.sha256, JSON.parse(new TextDecoder().decode(bytes)) as Json)
     }),

@@ -43,8 +43,10 @@ function statusOf(name: "success" | "failure" | "always", { status }: Expression
 
 function valueIn({ root, members }: ExpressionRead, scope: ExpressionScope): Json | undefined {
   // What a host lets expressions read may still be no business of whoever reads a run.
-  if (root === "env")
-    return members.length > 0 && scope.env?.[String(members[0])] !== undefined ? "(set)" : undefined
+  if (root === "env") {
+    const [name] = members
+    return name === undefined || scope.env?.[String(name)] !== undefined ? "(set)" : undefined
+  }
   let value: unknown = scope[root]
   for (const member of members) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, member)) return undefined

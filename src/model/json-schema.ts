@@ -1,8 +1,8 @@
-import type { Ajv as AjvType, AnySchema, ErrorObject, Options, ValidateFunction } from "ajv"
+import type { Ajv as AjvType, AnySchema, Options, ValidateFunction } from "ajv"
 import { type Budget, boundedRegExp, newBudget, PatternTooSlow } from "./bounded-regexp.ts"
 import type { Fault } from "./fault.ts"
 import { isJsonObject, type Json, type JsonObject } from "./json.ts"
-import { escapePointer } from "./json-pointer.ts"
+import { faultsOf, type SchemaFault } from "./json-schema-fault.ts"
 import { nearestName } from "./nearest.ts"
 import { defaultsIn, type SchemaDefault, withDefaults } from "./schema-defaults.ts"
 
@@ -19,7 +19,6 @@ export interface CheckedValue {
   readonly faults: readonly Fault[]
 }
 
-const faultsMax = 100
 const drafts = {
   "http://json-schema.org/draft-04/schema": "4",
   "http://json-schema.org/draft-06/schema": "7",
@@ -30,8 +29,6 @@ type Draft = (typeof drafts)[keyof typeof drafts]
 
 /** A schema that can be checked with, or why it cannot. */
 export type CompiledSchema = { readonly check: SchemaCheck } | { readonly faults: readonly SchemaFault[] }
-/** A fault with its path below `/schema`. */
-export type SchemaFault = Fault & { readonly path: string }
 
 /**
  * Compiles a JSON Schema of draft 4, 6, 7 or 2020-12, told by `$schema` (default 7); a schema that is none has faults,
@@ -101,9 +98,18 @@ function checkWith(
       return validate(value) ? [] : faultsOf(validate.errors ?? [], at)
     } catch (error) {
       if (error instanceof PatternTooSlow) return [{ message: error.message, path: at }]
-      throw error
+      const why = uncheckable(error)
+      if (why === undefined) throw error
+      return [{ message: `The value cannot be checked: ${why}`, path: at }]
     }
   }
+}
+
+/** What a schema and a value can do to their check; undefined for what must not be. */
+function uncheckable(error: unknown): string | undefined {
+  if (error instanceof RangeError) return "the schema refers to itself without end"
+  // What `const` and `enum` are compared by calls these of the value.
+  return error instanceof TypeError ? "a field of it is named toString or valueOf" : undefined
 }
 
 function draftOf(schema: SchemaDocument): Draft | SchemaFault {
@@ -157,57 +163,4 @@ async function ajvOf(draft: Draft, more: Options): Promise<AjvType> {
     default:
       return draft satisfies never
   }
-}
-
-function faultsOf(errors: readonly ErrorObject[], at: string): SchemaFault[] {
-  return errors.slice(0, faultsMax).map((error) => faultOf(error, at))
-}
-
-function faultOf(error: ErrorObject, at: string): SchemaFault {
-  const path = at + error.instancePath
-  const params: Readonly<Record<string, unknown>> = error.params
-  const missing = params["missingProperty"]
-  if (typeof missing === "string") {
-    return { message: `Expected the field "${missing}"`, path: `${path}/${escapePointer(missing)}` }
-  }
-  const unknown = params["additionalProperty"] ?? params["unevaluatedProperty"]
-  if (typeof unknown === "string") {
-    const known = isJsonObject(error.parentSchema?.["properties"])
-      ? Object.keys(error.parentSchema["properties"])
-      : []
-    const nearest = nearestName(unknown, known)
-    return {
-      message: `The field "${unknown}" is not allowed`,
-      path: `${path}/${escapePointer(unknown)}`,
-      ...(nearest === undefined ? {} : { nearest }),
-    }
-  }
-  const allowed = params["allowedValues"]
-  if (Array.isArray(allowed)) {
-    const names = allowed.filter((value): value is string => typeof value === "string")
-    const nearest = typeof error.data === "string" ? nearestName(error.data, names) : undefined
-    return {
-      message: `Expected one of ${allowed
-        .slice(0, 10)
-        .map((value) => JSON.stringify(value))
-        .join(", ")}`,
-      path,
-      ...(nearest === undefined ? {} : { nearest }),
-    }
-  }
-  return { message: expectationOf(error, params), path }
-}
-
-function expectationOf(error: ErrorObject, params: Readonly<Record<string, unknown>>): string {
-  if (error.keyword === "type") {
-    return `Expected ${[params["type"]].flat().join(" or ")}, found ${typeName(error.data)}`
-  }
-  if (error.keyword === "const") return `Expected ${JSON.stringify(params["allowedValue"])}`
-  const rule = error.message ?? "must match the schema"
-  return rule.replace(/^must NOT /, "Expected not to ").replace(/^must /, "Expected to ")
-}
-
-function typeName(value: unknown): string {
-  if (value === null) return "null"
-  return Array.isArray(value) ? "array" : typeof value
 }

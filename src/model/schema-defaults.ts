@@ -25,9 +25,8 @@ export function withDefaults(schema: Json, value: Json): Json {
   return Array.isArray(allOf) ? allOf.reduce<Json>((all, part: Json) => withDefaults(part, all), own) : own
 }
 
-function withFields({ properties }: JsonObject, value: JsonObject): JsonObject {
-  const fields = isJsonObject(properties) ? Object.entries(properties) : []
-  const filled = fields.flatMap(([name, field]): [string, Json][] => {
+function withFields(schema: JsonObject, value: JsonObject): JsonObject {
+  const filled = fieldsOf(schema).flatMap(([name, field]): [string, Json][] => {
     const given = Object.hasOwn(value, name) ? value[name] : defaultOf(field)
     return given === undefined ? [] : [[name, withDefaults(field, given)]]
   })
@@ -37,14 +36,14 @@ function withFields({ properties }: JsonObject, value: JsonObject): JsonObject {
 /** All defaults that {@link withDefaults} may fill in. */
 export function defaultsIn(schema: Json, pointer = ""): readonly SchemaDefault[] {
   if (!isJsonObject(schema)) return []
-  const { properties, items, allOf } = schema
+  const { items, allOf } = schema
   const below = [
     ...(isJsonObject(items) ? [{ part: items, at: `${pointer}/items` }] : []),
     ...(Array.isArray(allOf)
       ? allOf.map((part: Json, index) => ({ part, at: `${pointer}/allOf/${index}` }))
       : []),
   ]
-  const fields = Object.entries(isJsonObject(properties) ? properties : {}).map(([name, part]) => ({
+  const fields = fieldsOf(schema).map(([name, part]) => ({
     part,
     at: `${pointer}/properties/${escapePointer(name)}`,
   }))
@@ -55,6 +54,11 @@ export function defaultsIn(schema: Json, pointer = ""): readonly SchemaDefault[]
     }),
     ...[...fields, ...below].flatMap(({ part, at }) => defaultsIn(part, at)),
   ]
+}
+
+/** The schemas of fields; `__proto__` is none to Ajv. */
+function fieldsOf({ properties }: JsonObject): readonly (readonly [name: string, schema: Json])[] {
+  return isJsonObject(properties) ? Object.entries(properties).filter(([name]) => name !== "__proto__") : []
 }
 
 function defaultOf(schema: Json): Json | undefined {

@@ -4,6 +4,7 @@ import { explanationShape } from "../../src/api/explanation-shape.ts"
 import type { StepExplanation } from "../../src/explain/explanation.ts"
 import type { HostRecord } from "../../src/model/host.ts"
 import { claimKey, driverBundleKey, hostKey, runKey, stepKey } from "../../src/store/keys.ts"
+import { until } from "../rig/until.ts"
 import { apiRig, withRelease } from "./api-rig.ts"
 
 const at = "2026-01-02T03:04:05.000Z"
@@ -140,6 +141,35 @@ describe("GET /runs/:id/explain", () => {
     const { message, of } = await explain(runId)
     expect(message).toBe('it has ended as failed: step "clone" failed: no')
     expect(of("build").message).toBe('step "clone" before it did not succeed')
+  })
+
+  test("reads large data for a condition on another host, unless a host asks or it is far too large", async () => {
+    const asked: string[] = []
+    await using other = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch({ url }) {
+        asked.push(new URL(url).pathname)
+        return new Response(null, { status: 404 })
+      },
+    })
+    const { origin: url } = other.url
+    await rig.put(hostKey("host-2"), { ...host, hostId: "host-2", folder: "folder-2", url, drivers: [] })
+    const runId = await newRun()
+    const clone = async (bytes: number) => {
+      const dataRef = { bytes, sha256: "0".repeat(64), runId, folder: "folder-2", hostId: "host-2" }
+      await rig.endStep(runId, "clone", { success: true, message: "", dataRef })
+    }
+    const read = async (path = "") => {
+      expect((await rig.send("GET", `/runs/${runId}/explain${path}`)).status).toBe(200)
+      return asked.splice(0)
+    }
+    await clone(100_000)
+    await until("the other host is asked", async () => (await read()).length > 0)
+    expect(await read()).toEqual([`/data/local/${runId}/${"0".repeat(64)}`])
+    expect(await read("?local=true")).toEqual([])
+    await clone(64 * 1024 * 1024)
+    expect(await read()).toEqual([])
   })
 
   test("is 404 for a run that is not there", async () => {

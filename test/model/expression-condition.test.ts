@@ -177,6 +177,15 @@ describe("the values that a condition read", () => {
     ])
   })
 
+  test("name no variable, and say of all of them that they are there", () => {
+    const values = valuesOf('env[event] == env.NONE && env.exists(name, name == "CI")', failing)
+    expect(values).toEqual([
+      { expression: "env", value: "(set)" },
+      { expression: "event", value: "create" },
+      { expression: "env.NONE" },
+    ])
+  })
+
   test("are cut when they are large", () => {
     const many = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`k${n}`, "x".repeat(1_000)]))
     const metadata = {

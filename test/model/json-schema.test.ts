@@ -24,6 +24,24 @@ describe("a schema", () => {
     ])
   })
 
+  test.each([[{ $ref: "#" }], [{ properties: { a: { type: "string" } }, allOf: [{ $ref: "#" }] }]])(
+    "that refers to itself without end is told so by the value (%j)",
+    async (schema) => {
+      expect(await faultsOf(schema, {})).toEqual([
+        { message: "The value cannot be checked: the schema refers to itself without end", path: "/spec" },
+      ])
+    },
+  )
+
+  test("that compares with a value which has the fields of what compares says that it cannot", async () => {
+    expect(await faultsOf({ enum: [{ a: 1 }] }, { toString: 1 })).toEqual([
+      {
+        message: "The value cannot be checked: a field of it is named toString or valueOf",
+        path: "/spec",
+      },
+    ])
+  })
+
   test("may have fields with the names of what every object of the language has", async () => {
     const properties = { constructor: { type: "string" } }
     expect(await faultsOf({ properties }, {})).toEqual([])

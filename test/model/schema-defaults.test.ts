@@ -88,6 +88,11 @@ describe.each(drafts)("defaults in a schema of %s", (_, $schema) => {
 })
 
 describe("a default", () => {
+  test("of a field named __proto__ is as little as the field itself", async () => {
+    const schema = JSON.parse('{"properties":{"__proto__":{"type":"string","default":1}}}')
+    expect(await checked(schema, {})).toEqual({ faults: [], value: {} })
+  })
+
   test("behind a reference or in a choice fills in nothing, so that one within itself has an end", async () => {
     const schema = {
       properties: { child: { $ref: "#", default: {} } },
