@@ -167,6 +167,7 @@ export class Engine implements AsyncDisposable {
   #onHosts(changes: readonly Change[]): void {
     for (const change of changes) this.#otherHosts.observe(change)
     this.#bundles.lookAgain()
+    this.#data.lookAgain()
     this.#runs.wakeAll()
   }
 
