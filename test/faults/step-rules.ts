@@ -66,8 +66,10 @@ export function faultOfStep(moment: StepMoment): string | undefined {
 /** A step is done again, as if it had not run. */
 function faultOfReset({ before, after, held }: StepMoment): string | undefined {
   if (!held) return "is done again, and its run was not held"
-  if (before === undefined || !["failed", "cancelled", "skipped", "succeeded"].includes(before.status))
-    return "is done again, and had not ended"
+  const hadNotBegun = before?.status === "waiting" && before.attempt === 0
+  const hadEnded =
+    before !== undefined && ["failed", "cancelled", "skipped", "succeeded"].includes(before.status)
+  if (!hadEnded && !hadNotBegun) return "is done again, and had not ended"
   const last = ("lastAttempt" in before ? before.lastAttempt : undefined) ?? before.attempt
   return after.attempt === last ? undefined : `came after #${last}`
 }
