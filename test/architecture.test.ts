@@ -13,6 +13,7 @@ const src = join(root, "src")
 const anywhere = ["errors.ts", "config.ts", "version.ts", "model"]
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   model: [],
+  explain: ["model"],
   "errors.ts": ["model"],
   "config.ts": ["errors.ts", "model"],
   "version.ts": [],
@@ -32,7 +33,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "results/result-store.ts",
   ],
   retention: [...anywhere, "files", "store"],
-  api: [...anywhere, "store", "logs", "results", "dashboard"],
+  api: [...anywhere, "store", "logs", "results", "explain", "dashboard"],
   dashboard: ["model"],
   "host.ts": [
     ...anywhere,
@@ -46,7 +47,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "retention",
     "api",
   ],
-  cli: anywhere,
+  cli: [...anywhere, "explain"],
   "cli/serve.ts": [...anywhere, "host.ts"],
   "cli/local-host.ts": [...anywhere, "host.ts"],
   "cli/store.ts": [...anywhere, "store", "results"],

@@ -1,6 +1,7 @@
-import type { RunExplanation, RunningProcess } from "../model/explanation.ts"
+import type { RunExplanation } from "../explain/explanation.ts"
 import type { HostRecord } from "../model/host.ts"
 import type { Claim, Run, StepState } from "../model/run.ts"
+import type { RunningProcess } from "../model/running-process.ts"
 import type { ApiContext } from "./route.ts"
 
 /** A host that does not answer within this time is not waited for. */

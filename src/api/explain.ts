@@ -1,4 +1,4 @@
-import { explainRun } from "../model/explain.ts"
+import { explainRun } from "../explain/explain.ts"
 import { explanationShape } from "./explanation-shape.ts"
 import { explainSources } from "./explanation-sources.ts"
 import { runIdParameter } from "./request.ts"

@@ -71,14 +71,6 @@ const reasonShape = v.variant("type", [
     until: v.exactOptional(time),
   }),
   v.object({
-    type: v.literal("data"),
-    stepId: v.string(),
-    bytes: v.number(),
-    hostId: v.string(),
-    since: time,
-    until: v.exactOptional(time),
-  }),
-  v.object({
     type: v.literal("starting"),
     hosts: v.array(v.string()),
     workspace: v.exactOptional(

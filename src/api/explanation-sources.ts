@@ -1,7 +1,10 @@
+import type { ExplainSources } from "../explain/explain-sources.ts"
 import type { ConcurrencyRecord } from "../model/concurrency.ts"
-import type { ExplainSources } from "../model/explain-sources.ts"
+import { dataReadByCondition, largeDataBefore } from "../model/data-needs.ts"
+import type { DataRef } from "../model/driver.ts"
+import type { Json } from "../model/json.ts"
 import type { Resource } from "../model/resource.ts"
-import { type Claim, driversOf, isEnded, type Run, type StepState } from "../model/run.ts"
+import { type Claim, driversOf, isEnded, isNew, type Run, type StepState } from "../model/run.ts"
 import { stepsOfRun } from "../model/run-steps.ts"
 import {
   claimsPrefix,
@@ -39,29 +42,53 @@ export async function explainSources(
     resourceOf(store, run),
     keyRecordOf(store, run),
   ])
-  const [kept, lastOnes, processes] = await Promise.all([
+  const steps = stepsOfRun(run, pipeline)
+  const [kept, lastOnes, processes, dataAt] = await Promise.all([
     keptOf(store, run),
     lastLines(context, { run, states, signal }),
     processesOfRun(context, { run, states, claims, hosts: isLocal ? [] : hosts, signal }),
+    conditionData(context, { steps, states }),
   ])
   return {
     run,
     pipeline,
-    steps: stepsOfRun(run, pipeline),
+    steps,
     states,
+    dataAt,
     resource,
     claims,
     hosts,
     concurrencyKey: key,
     processes,
     env: context.env,
-    // Large data stays where it lies: what reads it is told as open.
-    dataAt: () => undefined,
     kept,
     lastLines: lastOnes,
     leaseTtlMs: context.leaseTtlMs,
     nowMs: context.now().getTime(),
   }
+}
+
+/** The large data that conditions read which are still to be asked; what cannot be had is missing. */
+async function conditionData(
+  { allResults }: ApiContext,
+  { steps, states }: Pick<ExplainSources, "steps" | "states">,
+): Promise<ExplainSources["dataAt"]> {
+  const refs = new Map<string, DataRef>()
+  for (const step of steps) {
+    const reads = dataReadByCondition(step)
+    if (!isNew(states.get(step.id)) || (reads !== "all" && reads.size === 0)) continue
+    for (const { stepId, ref } of largeDataBefore(step, { steps, states })) {
+      if (reads === "all" || reads.has(stepId)) refs.set(ref.sha256, ref)
+    }
+  }
+  const found = new Map<string, Json>()
+  await Promise.all(
+    [...refs.values()].map(async (ref) => {
+      const bytes = await allResults.read(ref).catch(() => undefined)
+      if (bytes !== undefined) found.set(ref.sha256, JSON.parse(new TextDecoder().decode(bytes)) as Json)
+    }),
+  )
+  return ({ sha256 }) => found.get(sha256)
 }
 
 /** Who holds and awaits the concurrency key that the run waits for. */

@@ -1,4 +1,4 @@
-import type { ConditionOutlook, KnownValue } from "../model/condition-outlook.ts"
+import type { ConditionOutlook, KnownValue } from "../explain/condition-outlook.ts"
 import { printable, type Style, wrap } from "./terminal.ts"
 
 /** Lines for an `if`: what it says, what it read, and what came of it. `width`: how wide they may be. */

@@ -1,4 +1,4 @@
-import type { RunExplanation, StepExplanation } from "../model/explanation.ts"
+import type { RunExplanation, StepExplanation } from "../explain/explanation.ts"
 import { conditionLines } from "./condition-output.ts"
 import { withMoments } from "./moments.ts"
 import { mark } from "./run-output.ts"

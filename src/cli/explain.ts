@@ -1,6 +1,6 @@
 import { type Flags, loadConfig } from "../config.ts"
 import { ConveyorError } from "../errors.ts"
-import type { RunExplanation } from "../model/explanation.ts"
+import type { RunExplanation } from "../explain/explanation.ts"
 import { isUuid } from "../model/uuid.ts"
 import { type Client, createClient } from "./client.ts"
 import { explanationLines } from "./explain-output.ts"

@@ -1,7 +1,7 @@
-import type { DryRun, Wave } from "../model/dry-run.ts"
+import type { DryRun, Wave } from "../explain/dry-run.ts"
+import { listNames } from "../explain/name-list.ts"
 import { formatDuration } from "../model/duration.ts"
 import { formatLabels } from "../model/labels.ts"
-import { listNames } from "../model/name-list.ts"
 import type { Pipeline } from "../model/pipeline.ts"
 import type { Layout } from "./explain-output.ts"
 import {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs"
-import type { RunningProcess } from "../model/explanation.ts"
+import type { RunningProcess } from "../model/running-process.ts"
 import { type AttemptName, attemptToken, findProcessesOfRun } from "./process-marks.ts"
 
 /** How much of a command is told. */

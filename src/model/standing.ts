@@ -137,25 +137,21 @@ export function standingsOf(
     if (state !== undefined && isOver(state)) return { type: "ended", status: state.status }
     if (step.role === undefined) return placeOnTheWay(step, { by, flow, state })
     const upstream = upstreamOfCleanup(step.role)
-    const unattempted: SkipReason | undefined =
-      step.role.type === "ensure" && upstream === undefined
-        ? { type: "unattempted", stepId: step.role.of }
-        : undefined
     if (state?.status === "running") {
       return { type: "running", calledOff: phase.type === "abandoned", upstream: upstream ?? allWell }
     }
+    const unattempted: SkipReason | undefined =
+      step.role.type === "ensure" && upstream === undefined && by.length === 0
+        ? { type: "unattempted", stepId: step.role.of }
+        : undefined
     if (phase.type === "abandoned") {
       if (wasAttempted(state)) return { type: "calledOff" }
       return { type: "skipped", because: unattempted ?? { type: "over" }, couldStart: false }
     }
     if (by.length > 0) return { type: "blocked", by }
-    if (step.role.type !== "ensure") {
-      return phase.type === "cleanup" && upstream !== undefined
-        ? { type: "due", upstream }
-        : { type: "blocked", by }
-    }
     if (unattempted !== undefined) return { type: "skipped", because: unattempted, couldStart: false }
-    return { type: "due", upstream: upstream ?? allWell }
+    const isTurn = step.role.type === "ensure" || phase.type === "cleanup"
+    return isTurn && upstream !== undefined ? { type: "due", upstream } : { type: "blocked", by }
   }
 
   /** What a cleanup step is told: of its own step, or of the way as a whole. Undefined for a step not attempted. */

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test"
 import * as v from "valibot"
 import { explanationShape } from "../../src/api/explanation-shape.ts"
-import type { StepExplanation } from "../../src/model/explanation.ts"
+import type { StepExplanation } from "../../src/explain/explanation.ts"
 import type { HostRecord } from "../../src/model/host.ts"
 import { claimKey, driverBundleKey, hostKey, runKey, stepKey } from "../../src/store/keys.ts"
 import { apiRig, withRelease } from "./api-rig.ts"

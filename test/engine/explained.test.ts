@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import type { HostView } from "../../src/engine/decision.ts"
 import { plan } from "../../src/engine/plan.ts"
+import { explainRun } from "../../src/explain/explain.ts"
 import type { ConcurrencyRecord, RunConcurrency } from "../../src/model/concurrency.ts"
-import { explainRun } from "../../src/model/explain.ts"
 import type { HostRecord } from "../../src/model/host.ts"
 import { fits } from "../../src/model/labels.ts"
 import type { Pipeline } from "../../src/model/pipeline.ts"
@@ -207,11 +207,11 @@ function explained({ pipeline, run, states, claims, hosts, key }: World) {
     states,
     resource: shop,
     env: {},
+    dataAt: () => undefined,
     claims,
     hosts,
     kept: new Set(),
     lastLines: new Map(),
-    dataAt: () => undefined,
     concurrencyKey: key,
     processes: new Map(),
     leaseTtlMs: 10_000,
@@ -258,9 +258,9 @@ function planned({ pipeline, run, states, claims, hosts, key }: World, here: Hos
       claims,
       resource: shop,
       env: {},
+      dataOf: () => undefined,
       caughtUp: true,
       left: new Map(),
-      dataOf: () => undefined,
       local: new Map(attempts.map(([id]) => [id, { attempt: 1, deadlineMs: 9e15, timeoutMs: 1 }])),
       host: view,
       dueMs: (since, durationMs) => Date.parse(since) + durationMs,

@@ -53,6 +53,7 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
     const following = ledger.witness.follow(stop.signal)
     let commits = 0
     let late = shape.lateDriver
+    let mended: Shape["mendedDriver"]
     const hosts: SimulatedHost[] = []
     const start = async (fateOf: () => Fate) => {
       const hostId = `host-${hosts.length + 1}`
@@ -76,6 +77,7 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
       })
       for (const { name, resources = [] } of shape.drivers) {
         if (name !== late) host.drivers.add(name, { resources })
+        if (name === mended?.name) host.drivers.add(name, { ...mended, resources })
       }
       hosts.push(host)
       await Promise.race([host.start(), died(host)])
@@ -85,12 +87,19 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
     if (shape.rival === true) ledger.acknowledge(await submit(store, submission))
     const runId = await submit(store, submission)
     ledger.acknowledge(runId)
+    const held = () =>
+      until("the run is held", async () => (await view(store, runId)).message.startsWith("held"))
     if (shape.pipeline !== undefined && shape.mendedTo !== undefined) {
       const { mendedTo } = shape
       await save(store, shape.pipeline)
-      void until("the run is held", async () => (await view(store, runId)).message.startsWith("held")).then(
-        () => save(store, mendedTo),
-      )
+      void held().then(() => save(store, mendedTo))
+    }
+    if (shape.mendedDriver !== undefined) {
+      const { name, hash } = shape.mendedDriver
+      void held().then(() => {
+        mended = { name, hash }
+        for (const host of hosts) host.act(() => host.drivers.add(name, { hash }))
+      })
     }
     const scenario = async (): Promise<Trial> => {
       if (late !== undefined) {
@@ -100,7 +109,9 @@ function trial(shape: Shape, fate: Fate, commitNumber: number): Trial {
         }, lateMs)
       }
       if (shape.cancelledIn !== undefined) {
-        void stepIn(store, runId, shape.cancelledIn, "running").then(() => cancelRun(store, runId))
+        void stepIn(store, runId, shape.cancelledIn, "running").then(() =>
+          cancelRun(store, runId, shape.cancelledWith),
+        )
       }
       await start(() => (++commits === commitNumber ? fate : "done")).catch(() => start(() => "done"))
       const end = ended(store, runId)

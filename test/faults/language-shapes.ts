@@ -215,4 +215,31 @@ export const languageShapes: readonly Shape[] = [
         : good(attempt),
     ends: ["succeeded", "succeeded", "succeeded", "succeeded", "succeeded", "succeeded"],
   },
+  {
+    name: "a run that is held until a driver is mended",
+    pipeline: pipelineOf({
+      hold: 600_000,
+      steps: [step("clone"), step("build"), step("ship")],
+      finally: [step("report")],
+    }),
+    mendedDriver: { name: "work", hash: "mended" },
+    drivers,
+    answer: (attempt) =>
+      attempt.stepId === "build" && attempt.driver.hash !== "mended"
+        ? breaks("build")(attempt)
+        : good(attempt),
+    ends: ["succeeded", "succeeded", "succeeded", "succeeded", "succeeded"],
+  },
+  {
+    name: "a run of which nothing is to be cleaned up",
+    pipeline: pipelineOf({
+      steps: [step("clone", { ensure: step("tidy") }), step("left"), step("after")],
+      finally: [step("report")],
+    }),
+    drivers,
+    answer: good,
+    cancelledIn: "left",
+    cancelledWith: { kill: true, cleanup: false },
+    ends: ["cancelled", "succeeded", "cancelled", "skipped", "succeeded", "skipped"],
+  },
 ]

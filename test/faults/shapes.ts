@@ -2,7 +2,7 @@ import type { Attempt } from "../../src/drivers/driver-host.ts"
 import type { AttemptResult } from "../../src/model/driver.ts"
 import type { JsonObject } from "../../src/model/json.ts"
 import type { Pipeline } from "../../src/model/pipeline.ts"
-import type { RunStatus, StepStatus } from "../../src/model/run.ts"
+import type { Run, RunStatus, StepStatus } from "../../src/model/run.ts"
 import { pipelineOf } from "../rig/belt.ts"
 
 /** A shape of run, and how it ends when nothing goes wrong but what its drivers do. */
@@ -21,10 +21,14 @@ export interface Shape {
   readonly rival?: true
   /** What the pipeline becomes once a run of it is held. */
   readonly mendedTo?: Pipeline
+  /** The driver that is mended once a run is held: its content has this hash then. */
+  readonly mendedDriver?: { readonly name: string; readonly hash: string }
   /** The driver that is not there at first. */
   readonly lateDriver?: string
   /** The step during which somebody asks for the run to be cancelled. It takes until then. */
   readonly cancelledIn?: string
+  /** What more they ask for. */
+  readonly cancelledWith?: Run["cancel"]
   /** How the run ends, and its steps in order. */
   readonly ends: readonly [run: RunStatus, ...steps: StepStatus[]]
 }

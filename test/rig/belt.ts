@@ -135,13 +135,14 @@ export async function ended(store: Store, runId: string): Promise<RunView> {
 }
 
 /** Asks for the run to be cancelled, as the API does. Does nothing when it has ended. */
-export async function cancelRun(store: Store, runId: string): Promise<void> {
+export async function cancelRun(store: Store, runId: string, cancel?: Run["cancel"]): Promise<void> {
   await until("the cancel is written", async () => {
     const entry = await store.get(runKey(runId))
     if (entry === undefined) throw new Error(`run ${runId} exists`)
     const run = JSON.parse(entry.value) as Run
     if (isEnded(run.status) || run.cancelRequestedAt !== undefined) return true
-    const value = JSON.stringify({ ...run, cancelRequestedAt: new Date().toISOString() })
+    const asked = cancel === undefined ? {} : { cancel }
+    const value = JSON.stringify({ ...run, cancelRequestedAt: new Date().toISOString(), ...asked })
     const guard = { key: entry.key, modRevision: entry.modRevision }
     return await store.commit([guard], [{ type: "put", key: entry.key, value }])
   })

@@ -1,4 +1,4 @@
-import { formatLabels } from "./labels.ts"
+import { formatLabels } from "../model/labels.ts"
 import { listOf } from "./name-list.ts"
 import type { HostLoad, Placement } from "./placement.ts"
 

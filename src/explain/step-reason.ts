@@ -1,12 +1,12 @@
+import type { PipelineStep } from "../model/pipeline.ts"
+import { present } from "../model/present.ts"
+import { isNew, type StepState } from "../model/run.ts"
+import { type Standing, stateStatus } from "../model/standing.ts"
 import { concurrencyWait } from "./concurrency-wait.ts"
 import type { ConditionOutlook } from "./condition-outlook.ts"
 import type { Explaining } from "./explain-sources.ts"
 import type { Blocker, Reason } from "./explanation.ts"
-import type { PipelineStep } from "./pipeline.ts"
-import { present } from "./present.ts"
-import { isNew, type StepState } from "./run.ts"
 import { runningReason } from "./running-reason.ts"
-import { type Standing, stateStatus } from "./standing.ts"
 import { isoAfter, placeFor, placeReason, queuedSince, startingReason } from "./step-place.ts"
 
 /** One step, and what is known of it. */
@@ -122,8 +122,9 @@ function waitingReason(
     return present({ type: "timer" as const, until, attempt, attemptsMax: retry?.attempts, lastLine })
   }
   if (waitingFor.type === "data") {
+    const { stepId, bytes, hostId } = waitingFor
     const until = queueTimeoutMs === undefined ? undefined : isoAfter(since, queueTimeoutMs)
-    return present({ ...waitingFor, since, until })
+    return present({ type: "data" as const, of: stepId, bytes, hostId, since, until })
   }
   if (waitingFor.type !== "resolution" || resolution?.outcome === "retry") return undefined
   const { interrupted } = waitingFor

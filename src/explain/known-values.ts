@@ -1,10 +1,10 @@
+import { evaluateExpressions } from "../model/expression.ts"
+import { compileText, type ExpressionProgram } from "../model/expression-program.ts"
+import { readsOfProgram, readsOfText } from "../model/expression-reads.ts"
+import { textOf } from "../model/expression-value.ts"
+import { isJsonObject, type Json, type JsonObject } from "../model/json.ts"
+import { escapePointer } from "../model/json-pointer.ts"
 import { isKnown, type Knowledge } from "./condition-outlook.ts"
-import { evaluateExpressions } from "./expression.ts"
-import { compileText, type ExpressionProgram } from "./expression-program.ts"
-import { readsOfProgram, readsOfText } from "./expression-reads.ts"
-import { textOf } from "./expression-value.ts"
-import { isJsonObject, type Json, type JsonObject } from "./json.ts"
-import { escapePointer } from "./json-pointer.ts"
 
 /** How a value is looked at before all it reads is known. */
 export interface Looking {

@@ -1,5 +1,6 @@
-import { formatDuration } from "./duration.ts"
-import type { Reason, RunningProcess } from "./explanation.ts"
+import { formatDuration } from "../model/duration.ts"
+import type { RunningProcess } from "../model/running-process.ts"
+import type { Reason } from "./explanation.ts"
 import { listOf } from "./name-list.ts"
 import { describePlace } from "./placement-words.ts"
 

@@ -1,19 +1,19 @@
+import { hasExpressions } from "../model/expression.ts"
+import { type ExpressionRead, readsOf } from "../model/expression-reads.ts"
+import { valuesOf } from "../model/expression-values.ts"
+import type { Json } from "../model/json.ts"
+import type { PipelineStep } from "../model/pipeline.ts"
+import { present } from "../model/present.ts"
+import { isEnded, isNew } from "../model/run.ts"
+import { stepScope } from "../model/run-scope.ts"
+import { runStandings, type Standing, stateStatus } from "../model/standing.ts"
+import { upstreamOf } from "../model/step-graph.ts"
 import { type ConditionOutlook, isStatusCall, outlookOf } from "./condition-outlook.ts"
 import { explainRunItself } from "./explain-run.ts"
 import type { Explaining, ExplainSources } from "./explain-sources.ts"
 import { describeReason } from "./explain-words.ts"
 import type { Reason, RunExplanation, StepExplanation } from "./explanation.ts"
-import { hasExpressions } from "./expression.ts"
-import { type ExpressionRead, readsOf } from "./expression-reads.ts"
-import { valuesOf } from "./expression-values.ts"
-import type { Json } from "./json.ts"
 import { haveEnded } from "./name-list.ts"
-import type { PipelineStep } from "./pipeline.ts"
-import { present } from "./present.ts"
-import { isEnded, isNew } from "./run.ts"
-import { stepScope } from "./run-scope.ts"
-import { runStandings, type Standing, stateStatus } from "./standing.ts"
-import { upstreamOf } from "./step-graph.ts"
 import { reasonOf } from "./step-reason.ts"
 
 /** Says of a run, and of each of its steps, why it is where it is. Pure. */
@@ -73,7 +73,7 @@ function conditionOf(
     return { ...outlook, expression, values, outcome: "false", ...parts }
   }
   if (!isNew(state)) {
-    const large = readsOf(source).filter((read) => untilRead(read, states) !== undefined)
+    const large = readsOf(source).filter((read) => untilRead(read, sources) !== undefined)
     const values = valuesOf(source, scope).filter(
       ({ expression }) => !isStatusCall(expression) && large.every((read) => read.expression !== expression),
     )
@@ -124,8 +124,7 @@ function openUntil(
     case "results":
     case "steps":
       return (
-        untilEnded(typeof first === "string" ? [first] : upstreamOf(step, steps)) ??
-        untilRead(read, sources.states)
+        untilEnded(typeof first === "string" ? [first] : upstreamOf(step, steps)) ?? untilRead(read, sources)
       )
     case "metadata":
       return metadata
@@ -144,15 +143,16 @@ function openUntil(
   }
 }
 
-/** Large data lies in a file, and only a host that starts the step reads it. */
+/** Large data lies in a file, on a host that may not answer now. */
 function untilRead(
   { root, members: [stepId, member] }: ExpressionRead,
-  states: Explaining["sources"]["states"],
+  { states, dataAt }: Explaining["sources"],
 ): string | undefined {
   if ((root !== "results" && root !== "steps") || member !== "data") return undefined
   const state = states.get(String(stepId))
-  const isLarge = state !== undefined && "result" in state && state.result.dataRef !== undefined
-  return isLarge ? `a host has read the data of "${stepId}", which is large` : undefined
+  const dataRef = state !== undefined && "result" in state ? state.result.dataRef : undefined
+  if (dataRef === undefined || dataAt(dataRef) !== undefined) return undefined
+  return `the data of "${stepId}" can be read, which is on ${dataRef.hostId}`
 }
 
 function hasEnded(standing: Standing | undefined): boolean {

@@ -1,14 +1,14 @@
+import { type ExpressionScope, hasExpressions } from "../model/expression.ts"
+import { type ExpressionRead, readsOfText } from "../model/expression-reads.ts"
+import { isJsonObject, type Json, type JsonObject } from "../model/json.ts"
+import type { PipelineStep } from "../model/pipeline.ts"
+import type { StepState } from "../model/run.ts"
+import { type RunContent, startScope, stepScope } from "../model/run-scope.ts"
+import type { Standings, Upstream } from "../model/standing.ts"
+import { upstreamOf } from "../model/step-graph.ts"
 import type { Knowledge } from "./condition-outlook.ts"
 import type { DryRunSources } from "./dry-run.ts"
-import { type ExpressionScope, hasExpressions } from "./expression.ts"
-import { type ExpressionRead, readsOfText } from "./expression-reads.ts"
-import { isJsonObject, type Json, type JsonObject } from "./json.ts"
 import { haveEnded } from "./name-list.ts"
-import type { PipelineStep } from "./pipeline.ts"
-import type { StepState } from "./run.ts"
-import { type RunContent, startScope, stepScope } from "./run-scope.ts"
-import type { Standings, Upstream } from "./standing.ts"
-import { upstreamOf } from "./step-graph.ts"
 
 /** How far a dry run has come. */
 export interface DryProgress {

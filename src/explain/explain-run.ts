@@ -1,9 +1,9 @@
+import { present } from "../model/present.ts"
+import { type Held, isEnded } from "../model/run.ts"
 import type { Explaining } from "./explain-sources.ts"
 import { describeConcurrency } from "./explain-words.ts"
 import type { RunExplanation, StepExplanation } from "./explanation.ts"
 import { listNames } from "./name-list.ts"
-import { present } from "./present.ts"
-import { type Held, isEnded } from "./run.ts"
 import { isoAfter } from "./step-place.ts"
 
 /** Why the run as a whole is where it is, once its steps are explained. */

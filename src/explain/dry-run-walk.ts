@@ -1,11 +1,7 @@
-import { type ConditionOutlook, outlookOf } from "./condition-outlook.ts"
-import type { DryRun, DryRunSources, PlannedStep, SkippedStep, Wave } from "./dry-run.ts"
-import { knowledgeAt } from "./dry-run-knowledge.ts"
-import { givenTo } from "./dry-run-values.ts"
-import type { PipelineStep } from "./pipeline.ts"
-import { present } from "./present.ts"
-import type { StepState, Verdict } from "./run.ts"
-import type { RunContent } from "./run-scope.ts"
+import type { PipelineStep } from "../model/pipeline.ts"
+import { present } from "../model/present.ts"
+import type { StepState, Verdict } from "../model/run.ts"
+import type { RunContent } from "../model/run-scope.ts"
 import {
   describeSkip,
   type Phase,
@@ -13,8 +9,12 @@ import {
   type StepStates,
   standingsOf,
   type Upstream,
-} from "./standing.ts"
-import { failureOf, withCleanup } from "./verdict.ts"
+} from "../model/standing.ts"
+import { failureOf, withCleanup } from "../model/verdict.ts"
+import { type ConditionOutlook, outlookOf } from "./condition-outlook.ts"
+import type { DryRun, DryRunSources, PlannedStep, SkippedStep, Wave } from "./dry-run.ts"
+import { knowledgeAt } from "./dry-run-knowledge.ts"
+import { givenTo } from "./dry-run-values.ts"
 
 /** The way through a pipeline. */
 export type Walk = Pick<DryRun, "waves" | "skipped" | "verdict">

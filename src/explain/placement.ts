@@ -1,6 +1,6 @@
-import type { HostRecord } from "./host.ts"
-import { fits, type Labels } from "./labels.ts"
-import { nearestName } from "./nearest.ts"
+import type { HostRecord } from "../model/host.ts"
+import { fits, type Labels } from "../model/labels.ts"
+import { nearestName } from "../model/nearest.ts"
 
 /** A host, and how many attempts it runs of how many it may. */
 export interface HostLoad {

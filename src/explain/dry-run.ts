@@ -1,15 +1,15 @@
+import type { ResourceEvent } from "../model/event.ts"
+import type { Json, JsonObject } from "../model/json.ts"
+import type { Labels } from "../model/labels.ts"
+import type { ConcurrencyPolicy, Pipeline, StepRole } from "../model/pipeline.ts"
+import { present } from "../model/present.ts"
+import type { Resource } from "../model/resource.ts"
+import type { Verdict } from "../model/run.ts"
+import type { SkipReason } from "../model/standing.ts"
 import type { ConditionOutlook } from "./condition-outlook.ts"
 import { contentBefore } from "./dry-run-knowledge.ts"
 import { ownValues } from "./dry-run-values.ts"
 import { type Walk, walk } from "./dry-run-walk.ts"
-import type { ResourceEvent } from "./event.ts"
-import type { Json, JsonObject } from "./json.ts"
-import type { Labels } from "./labels.ts"
-import type { ConcurrencyPolicy, Pipeline, StepRole } from "./pipeline.ts"
-import { present } from "./present.ts"
-import type { Resource } from "./resource.ts"
-import type { Verdict } from "./run.ts"
-import type { SkipReason } from "./standing.ts"
 
 /** What a run of a pipeline would do, as far as that can be told before it starts. */
 export interface DryRun {

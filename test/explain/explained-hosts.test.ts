@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { join } from "node:path"
 import pino from "pino"
-import { loadConfig } from "../src/config.ts"
-import { type Host, startHost } from "../src/host.ts"
-import type { RunExplanation, StepExplanation } from "../src/model/explanation.ts"
-import type { RunView } from "../src/model/run-view.ts"
-import { type EtcdRig, startEtcd } from "./rig/etcd.ts"
-import { tempFolder } from "./rig/temp-folder.ts"
-import { until } from "./rig/until.ts"
+import { loadConfig } from "../../src/config.ts"
+import type { RunExplanation, StepExplanation } from "../../src/explain/explanation.ts"
+import { type Host, startHost } from "../../src/host.ts"
+import type { RunView } from "../../src/model/run-view.ts"
+import { type EtcdRig, startEtcd } from "../rig/etcd.ts"
+import { tempFolder } from "../rig/temp-folder.ts"
+import { until } from "../rig/until.ts"
 
 /*
  * What `GET /runs/:id/explain` answers of what really happens: two hosts on one etcd, their own drivers, processes of the

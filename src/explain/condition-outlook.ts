@@ -1,8 +1,8 @@
 import type { ASTNode } from "@marcbachmann/cel-js"
-import { type ExpressionScope, evaluateCondition } from "./expression.ts"
-import { compileCondition } from "./expression-program.ts"
-import { type ExpressionRead, readsOfProgram, usesStatus } from "./expression-reads.ts"
-import { type ReadValue, valuesOf } from "./expression-values.ts"
+import { type ExpressionScope, evaluateCondition } from "../model/expression.ts"
+import { compileCondition } from "../model/expression-program.ts"
+import { type ExpressionRead, readsOfProgram, usesStatus } from "../model/expression-reads.ts"
+import { type ReadValue, valuesOf } from "../model/expression-values.ts"
 
 /** A condition as far as it can be told now: it may read what is not known yet. */
 export interface ConditionOutlook {

@@ -1,7 +1,7 @@
-import { admit } from "./concurrency.ts"
+import { admit } from "../model/concurrency.ts"
+import { present } from "../model/present.ts"
 import type { ExplainSources } from "./explain-sources.ts"
 import type { Reason } from "./explanation.ts"
-import { present } from "./present.ts"
 
 /** Why a run that asked for its concurrency key has not got it; undefined for one that has, or is about to. */
 export function concurrencyWait({

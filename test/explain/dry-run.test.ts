@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { type DryRun, dryRun, type PlannedStep } from "../../src/model/dry-run.ts"
+import { type DryRun, dryRun, type PlannedStep } from "../../src/explain/dry-run.ts"
 import type { Json, JsonObject } from "../../src/model/json.ts"
 import type { PipelineSource } from "../../src/model/pipeline-source.ts"
 import { pipelineOf } from "../rig/belt.ts"

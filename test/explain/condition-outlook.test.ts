@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { type ConditionOutlook, outlookOf } from "../../src/model/condition-outlook.ts"
+import { type ConditionOutlook, outlookOf } from "../../src/explain/condition-outlook.ts"
 import type { ExpressionScope } from "../../src/model/expression.ts"
 import { shop } from "../rig/shop.ts"
 

@@ -1,10 +1,10 @@
+import type { PipelineStep } from "../model/pipeline.ts"
+import { present } from "../model/present.ts"
+import { pinnedCode, type StepState } from "../model/run.ts"
+import { hostBefore } from "../model/run-place.ts"
 import type { Explaining } from "./explain-sources.ts"
 import type { Reason } from "./explanation.ts"
-import type { PipelineStep } from "./pipeline.ts"
 import { type Placement, placementOf } from "./placement.ts"
-import { present } from "./present.ts"
-import { pinnedCode, type StepState } from "./run.ts"
-import { hostBefore } from "./run-place.ts"
 
 /** Where the step could be attempted now. */
 export function placeFor(step: PipelineStep, { sources }: Pick<Explaining, "sources">): Placement {

@@ -1,10 +1,10 @@
-import type { ConcurrencyRecord } from "./concurrency.ts"
-import type { RunningProcess } from "./explanation.ts"
-import type { HostRecord } from "./host.ts"
-import type { Resource } from "./resource.ts"
-import type { Claim } from "./run.ts"
-import type { RunContent } from "./run-scope.ts"
-import type { Standings } from "./standing.ts"
+import type { ConcurrencyRecord } from "../model/concurrency.ts"
+import type { HostRecord } from "../model/host.ts"
+import type { Resource } from "../model/resource.ts"
+import type { Claim } from "../model/run.ts"
+import type { RunContent } from "../model/run-scope.ts"
+import type { RunningProcess } from "../model/running-process.ts"
+import type { Standings } from "../model/standing.ts"
 
 /** All that an explanation is made from: the records of a run, and those around it. */
 export interface ExplainSources extends Omit<RunContent, "resource"> {

@@ -1,9 +1,10 @@
-import type { Holder } from "./concurrency.ts"
+import type { Holder } from "../model/concurrency.ts"
+import type { StepRole } from "../model/pipeline.ts"
+import type { RunStatus, StepStatus } from "../model/run.ts"
+import type { RunningProcess } from "../model/running-process.ts"
+import type { SkipReason } from "../model/standing.ts"
 import type { ConditionOutlook } from "./condition-outlook.ts"
-import type { StepRole } from "./pipeline.ts"
 import type { Placement } from "./placement.ts"
-import type { RunStatus, StepStatus } from "./run.ts"
-import type { SkipReason } from "./standing.ts"
 
 /** Why a run and each of its steps are where they are. */
 export interface RunExplanation {
@@ -38,13 +39,6 @@ export interface StepExplanation {
 export interface Blocker {
   readonly stepId: string
   readonly status: StepStatus
-}
-
-/** A process of an attempt. */
-export interface RunningProcess {
-  readonly pid: number
-  /** As it is written in a shell, cut where it is long. */
-  readonly command: string
 }
 
 /** Why a step is where it is. */
@@ -95,15 +89,6 @@ export type Reason =
       readonly since?: string
       readonly until?: string
     }
-  /** Large data of this step is on a host that did not answer. `until`: its `queueTimeout` is over then. */
-  | {
-      readonly type: "data"
-      readonly stepId: string
-      readonly bytes: number
-      readonly hostId: string
-      readonly since: string
-      readonly until?: string
-    }
   /** Nothing is in its way. `workspace`: where the steps before it left it. */
   | {
       readonly type: "starting"
@@ -120,6 +105,16 @@ export type Reason =
       readonly attemptsMax?: number
       /** The last thing the failed attempt logged on the host that was asked. */
       readonly lastLine?: string
+    }
+  /** A host that has large data of an earlier step does not answer. `until`: its `queueTimeout` is over then. */
+  | {
+      readonly type: "data"
+      /** Of which step. */
+      readonly of: string
+      readonly bytes: number
+      readonly hostId: string
+      readonly since: string
+      readonly until?: string
     }
   /** `resolved`: somebody has said it, and a host is about to take note. */
   | {

@@ -1,12 +1,13 @@
 import { describe, expect, test } from "bun:test"
+import { explainRun } from "../../src/explain/explain.ts"
+import type { RunExplanation, StepExplanation } from "../../src/explain/explanation.ts"
 import type { ConcurrencyRecord } from "../../src/model/concurrency.ts"
-import { explainRun } from "../../src/model/explain.ts"
-import type { RunExplanation, RunningProcess, StepExplanation } from "../../src/model/explanation.ts"
 import type { HostRecord } from "../../src/model/host.ts"
 import type { JsonObject } from "../../src/model/json.ts"
 import type { PipelineSource } from "../../src/model/pipeline-source.ts"
 import type { Claim, Run, StepState } from "../../src/model/run.ts"
 import { stepsOfRun } from "../../src/model/run-steps.ts"
+import type { RunningProcess } from "../../src/model/running-process.ts"
 import { pipelineOf } from "../rig/belt.ts"
 import { shop } from "../rig/shop.ts"
 
@@ -270,7 +271,7 @@ const sentences: Readonly<Record<string, readonly [id: string, situation: Situat
       pipeline: { steps: [step("build"), step("test", { queueTimeout: 300_000 })] },
       states: { build: ok, test: waits({ type: "data", stepId: "build", bytes: 76_681, hostId: "host-b" }) },
     },
-    `waits for host host-b, which has the data of step "build" (76681 bytes) and did not answer (since ${at}); it fails at ${later} if that stays so`,
+    `waits for host host-b, which has the data of step "build" (76681 bytes) and does not answer (since ${at}); it fails at ${later} if that stays so`,
   ],
   "a step that has to be resolved": [
     "build",
@@ -520,17 +521,17 @@ describe("the explanation of a step", () => {
     })
   })
 
-  test("leaves large data of a step open until a host has read it", () => {
+  test("leaves large data of a step open while it cannot be read", () => {
     const dataRef = { bytes: 76_681, sha256: "s", runId: "run", folder: "f", hostId: "host-a" }
     const large = { ...ok, result: { success: true, message: "", dataRef } } as StepState
     const pipeline = { steps: [step("build"), step("test", { if: "size(steps.build.data) > 1" })] }
     expect(of("test", { pipeline, states: { build: large } }).condition).toMatchObject({
       outcome: "open",
       values: [
-        { expression: "steps.build.data", until: 'a host has read the data of "build", which is large' },
+        { expression: "steps.build.data", until: 'the data of "build" can be read, which is on host-a' },
       ],
     })
-    // It was read when the condition was evaluated, and is not kept with it.
+    // It was there when the condition was evaluated.
     expect(of("test", { pipeline, states: { build: large, test: runs } }).condition).toMatchObject({
       outcome: "true",
       values: [],

@@ -1,10 +1,10 @@
+import type { PipelineStep } from "../model/pipeline.ts"
+import { describeSkip } from "../model/standing.ts"
 import { describeEnd, describeOrphan, describeRunning, describeTimer } from "./attempt-words.ts"
 import type { ConditionOutlook } from "./condition-outlook.ts"
 import type { Blocker, Reason } from "./explanation.ts"
 import { listNames, listOf } from "./name-list.ts"
-import type { PipelineStep } from "./pipeline.ts"
 import { describePlace } from "./placement-words.ts"
-import { describeSkip } from "./standing.ts"
 
 /* Reasons as people read them: each is one sentence that begins where the name of its step ends. */
 
@@ -33,11 +33,8 @@ export function describeReason(
       return `waits with its run for the concurrency key "${reason.key}"`
     case "place": {
       const since = reason.since === undefined ? "" : ` (since ${reason.since})`
-      return `${describePlace(reason.place)}${since}${failsAt(reason.until)}`
-    }
-    case "data": {
-      const { stepId, bytes, hostId, since } = reason
-      return `waits for host ${hostId}, which has the data of step "${stepId}" (${bytes} bytes) and did not answer (since ${since})${failsAt(reason.until)}`
+      const then = reason.until === undefined ? "" : `; it fails at ${reason.until} if that stays so`
+      return `${describePlace(reason.place)}${since}${then}`
     }
     case "starting":
       return `nothing is in its way: ${listOf(reason.hosts)} can start it now${describeWorkspace(reason)}`
@@ -47,6 +44,11 @@ export function describeReason(
         : `is about to fail: ${condition?.message ?? "its condition has no value"}`
     case "timer":
       return describeTimer(reason)
+    case "data": {
+      const { of, bytes, hostId, since } = reason
+      const then = reason.until === undefined ? "" : `; it fails at ${reason.until} if that stays so`
+      return `waits for host ${hostId}, which has the data of step "${of}" (${bytes} bytes) and does not answer (since ${since})${then}`
+    }
     case "resolution":
       return reason.resolved
         ? `somebody has said how attempt ${reason.attempt} ended; a host is about to take note`
@@ -115,10 +117,6 @@ function falseText(condition: ConditionOutlook | undefined): string {
 
 function listBlockers(by: readonly Blocker[]): string {
   return listOf(by.map(({ stepId, status }) => `"${stepId}" (${status})`))
-}
-
-function failsAt(until: string | undefined): string {
-  return until === undefined ? "" : `; it fails at ${until} if that stays so`
 }
 
 function until(at: string | undefined): string {

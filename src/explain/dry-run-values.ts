@@ -1,13 +1,13 @@
+import type { Json, JsonObject } from "../model/json.ts"
+import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
+import { present } from "../model/present.ts"
+import type { RunValues } from "../model/run.ts"
+import { metadataOf, type RunContent } from "../model/run-scope.ts"
+import { durationOf, textsOf } from "../model/run-values.ts"
 import type { Knowledge } from "./condition-outlook.ts"
 import type { DryRun, DryRunSources, PlannedStep } from "./dry-run.ts"
 import { knowledgeAtStart, shownVariables } from "./dry-run-knowledge.ts"
-import type { Json, JsonObject } from "./json.ts"
 import { isOpen, knownValue, type Looking } from "./known-values.ts"
-import { type PipelineStep, timeoutMsDefault } from "./pipeline.ts"
-import { present } from "./present.ts"
-import type { RunValues } from "./run.ts"
-import { metadataOf, type RunContent } from "./run-scope.ts"
-import { durationOf, textsOf } from "./run-values.ts"
 
 /** The pipeline's own values: as expressions see them, and as they are shown; or why the run would fail for them. */
 export type OwnValues =

@@ -1,10 +1,10 @@
+import { evaluateExpressions } from "../model/expression.ts"
+import type { PipelineStep } from "../model/pipeline.ts"
+import { present } from "../model/present.ts"
+import { stepScope } from "../model/run-scope.ts"
+import { durationOf } from "../model/run-values.ts"
 import type { Explaining } from "./explain-sources.ts"
 import type { Reason } from "./explanation.ts"
-import { evaluateExpressions } from "./expression.ts"
-import type { PipelineStep } from "./pipeline.ts"
-import { present } from "./present.ts"
-import { stepScope } from "./run-scope.ts"
-import { durationOf } from "./run-values.ts"
 import { isoAfter, placeFor } from "./step-place.ts"
 
 /** Why a step is where it is that runs, by its record: a host does it, or its host is gone. */
