@@ -267,8 +267,11 @@ export class Engine implements AsyncDisposable {
     for (const transition of taken) {
       const { type } = transition
       if (type === "settle" || type === "release") this.#forget(run.runId, transition.stepId)
-      // At once, so that its slot counts as taken before anybody else looks for one.
-      else if (type === "start" && this.#lease.current === held) this.#launch(run, transition.stepId)
+      // At once, so that its slot counts as taken before anybody else looks for one. Not when the answer came late: the
+      // lease may have ended, and the attempt that is known by then may be another host's.
+      else if (type === "start" && this.#lease.current === held) {
+        if (run.isHeld(transition.stepId, transition.state)) this.#launch(run, transition.stepId)
+      }
     }
     return true
   }
