@@ -30,7 +30,8 @@ const inputSchema = v.strictObject(
       true,
     ),
   },
-  (issue) => (issue.expected === "never" ? "There is no such input" : issue.message),
+  (issue) =>
+    issue.expected === "never" ? "There is no such input; there are path, to, pack" : issue.message,
 )
 const outputSchema = v.object({
   path: v.pipe(v.string(), v.description("Absolute")),

@@ -38,7 +38,8 @@ const inputSchema = v.strictObject(
     ),
     path: v.optional(v.pipe(v.string(), v.description("Where to, relative to the workspace")), "."),
   },
-  (issue) => (issue.expected === "never" ? "There is no such input" : issue.message),
+  (issue) =>
+    issue.expected === "never" ? "There is no such input; there are url, ref, depth, path" : issue.message,
 )
 const outputSchema = v.object({
   commit: v.pipe(v.string(), v.description("The full id")),

@@ -32,7 +32,7 @@ const urlSchema = v.pipe(
   v.regex(/^https?:\/\//, "Expected a URL that starts with http:// or https://"),
 )
 const anySchema = v.custom<Json>(() => true)
-const inputSchema = v.strictObject(
+const fieldsSchema = v.strictObject(
   {
     url: v.optional(v.pipe(urlSchema, v.description("Where to; default: the `url` of the resource's spec"))),
     method: v.optional(
@@ -67,7 +67,19 @@ const inputSchema = v.strictObject(
       "200-299",
     ),
   },
-  (issue) => (issue.expected === "never" ? "There is no such input" : issue.message),
+  (issue) =>
+    issue.expected === "never"
+      ? "There is no such input; there are url, method, headers, body, json, file, to, expect"
+      : issue.message,
+)
+const inputSchema = v.pipe(
+  fieldsSchema,
+  v.check((input) => sentOf(input).length <= 1, "Expected one of json, body and file, not several"),
+  v.check(
+    (input) => sentOf(input).length === 0 || !isSilent(input.method),
+    (issue) =>
+      `A ${issue.input.method?.toUpperCase()} request sends nothing; expected another method, such as POST`,
+  ),
 )
 const outputSchema = v.object({
   status: v.number(),
@@ -91,8 +103,7 @@ export default defineDriver({
       return { success: false, message: "Expected a `url`, in the step or in the resource's spec" }
     const sent = await contentOf(ctx.input, ctx.workspace)
     const method = (ctx.input.method ?? (sent === undefined ? "GET" : "POST")).toUpperCase()
-    // The query may carry a token.
-    const target = `${method} ${url.split(/[?#]/, 1)[0]}`
+    const target = `${method} ${withoutSecrets(url)}`
     const response = await fetch(url, {
       method,
       headers: json === undefined ? headers : { "content-type": "application/json", ...headers },
@@ -115,7 +126,21 @@ export default defineDriver({
   },
 })
 
-type Content = Pick<v.InferOutput<typeof inputSchema>, "json" | "body" | "file">
+type Content = Pick<v.InferOutput<typeof fieldsSchema>, "json" | "body" | "file">
+
+function sentOf({ json, body, file }: Content): readonly unknown[] {
+  return [json, body, file].filter((content) => content !== undefined)
+}
+
+/** Does nobody take a body with this method? */
+function isSilent(method = "POST"): boolean {
+  return /^(get|head)$/i.test(method)
+}
+
+/** The query may carry a token, and what stands before the host a password. */
+function withoutSecrets(url: string): string {
+  return (url.split(/[?#]/, 1)[0] ?? "").replace(/\/\/[^/]*@/, "//")
+}
 
 /** What there is to send. */
 async function contentOf(

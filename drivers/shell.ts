@@ -59,7 +59,10 @@ const inputSchema = v.strictObject(
       "sh",
     ),
   },
-  (issue) => (issue.expected === "never" ? "There is no such input" : issue.message),
+  (issue) =>
+    issue.expected === "never"
+      ? "There is no such input; there are run, commands, env, cwd, shell"
+      : issue.message,
 )
 const outputSchema = v.object({
   exitCode: v.pipe(v.number(), v.description("Of the last command that ran")),

@@ -66,6 +66,7 @@ function commands(done: (exit: number) => void): Command {
       "--data <folder>",
       "store, logs, workspaces and large data of the local host (default: a new temporary folder, which is kept)",
     )
+    .option("--config <file>", "settings file (default: ./conveyor.yml when it exists)")
     .action(async (pipeline: string, options: RunFlags) => {
       const { run } = await import("./cli/run.ts")
       const server = options.server ?? process.env["CONVEYOR_SERVER"]
@@ -79,7 +80,7 @@ function commands(done: (exit: number) => void): Command {
         }),
       )
     })
-  addSettings(run, ["drivers", "pipelines", "log-level"])
+  addSettings(run, ["drivers", "pipelines", "env", "label", "log-level"])
 
   const validate = program
     .command("validate [paths...]")
@@ -118,7 +119,7 @@ function commands(done: (exit: number) => void): Command {
     })
   addSettings(plan, ["drivers", "pipelines", "env"])
 
-  const explain = program
+  program
     .command("explain <run>")
     .description("say of a run, and of each of its steps, why it is where it is (the id, or its beginning)")
     .option(
@@ -127,6 +128,8 @@ function commands(done: (exit: number) => void): Command {
     )
     .option("--json", "print the reasons as JSON")
     .option("--config <file>", "settings file (default: ./conveyor.yml when it exists)")
+    .option("--host <address>", `the address that it listens on (default: ${settings.host.default})`)
+    .option("--port <number>", `the port that it listens on (default: ${settings.port.default})`)
     .action(async (run: string, options: { json?: boolean; server?: string }) => {
       const { explain } = await import("./cli/explain.ts")
       const server = options.server ?? process.env["CONVEYOR_SERVER"]
@@ -138,8 +141,8 @@ function commands(done: (exit: number) => void): Command {
         }),
       )
     })
-  addSettings(explain, ["host", "port"])
   addStoreCommands(program, done)
+  nameOwnHelp(program)
   return program
 }
 
@@ -182,6 +185,15 @@ function addStoreCommands(program: Command, done: (exit: number) => void): void 
       const { checkStoreFaults } = await import("./cli/store.ts")
       done(await checkStoreFaults({ settings: settingFlags(options), json: options.json === true }))
     })
+}
+
+/** Whoever types a command wrongly is told where its own flags stand, not where all commands do. */
+function nameOwnHelp(parent: Command, path = parent.name()): void {
+  for (const command of parent.commands) {
+    const own = `${path} ${command.name()}`
+    command.showHelpAfterError(`("${own} --help" says what it takes)`)
+    nameOwnHelp(command, own)
+  }
 }
 
 interface StoreFlags {

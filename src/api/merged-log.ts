@@ -74,10 +74,11 @@ class Merge {
       const lines = this.#take()
       if (lines.length > 0) yield { type: "lines", lines }
       yield* this.#absences()
-      if (lines.length > 0) continue
+      // What changed while this was told may be an absence to tell, even of the last place that was read.
+      if (lines.length > 0 || this.#changed) continue
       if (signal.aborted) return
       if (!follow && [...this.#sources.values()].every((source) => !source.mayHoldMore)) return
-      while (!this.#changed) await new Promise<void>((resolve) => (this.#wake = resolve))
+      await new Promise<void>((resolve) => (this.#wake = resolve))
     }
   }
 

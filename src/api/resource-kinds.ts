@@ -14,14 +14,20 @@ export type RunPlan =
   | { readonly starts: false }
   | { readonly starts: true; readonly pipeline?: { readonly name: string; readonly hash: string } }
 
+/** A resource that may be stored, and what its event starts. */
+export interface CheckedResource {
+  /** With the defaults of fields that its spec does not have. */
+  readonly source: ResourceSource
+  readonly plan: RunPlan
+}
+
 /** What resources are checked against: their definitions and pipelines. */
 export interface ResourceKinds {
   /**
-   * Checks a resource against its definition and its pipeline, and answers what its event starts. Rejects with `NOT_FOUND`
-   * when the definition is missing and `INVALID` when the pipeline is missing or for another kind, or the spec does not
-   * match the schema.
+   * Checks a resource against its definition and its pipeline. Rejects with `NOT_FOUND` when the definition is missing, and
+   * with `INVALID` when the pipeline is missing or for another kind, or the spec does not match the schema.
    */
-  check(source: ResourceSource, event: ResourceEvent): Promise<RunPlan>
+  check(source: ResourceSource, event: ResourceEvent): Promise<CheckedResource>
   /** What deleting a resource starts: nothing when its pipeline is gone. */
   planDelete(pipeline: string | undefined): Promise<RunPlan>
 }
@@ -40,16 +46,17 @@ export function resourceKinds(store: Store): ResourceKinds {
         source.pipeline === undefined ? undefined : store.get(pipelineKey(source.pipeline)),
       ])
       if (definition === undefined) throw await definitionNotFound(store, source.resource)
-      const faults = (await schemaOf(definition))(source.spec ?? {}, "/spec")
+      const { value: spec, faults } = (await schemaOf(definition))(source.spec ?? {}, "/spec")
       if (faults.length > 0) {
         throw new ConveyorError("INVALID", `The spec does not match the definition "${source.resource}"`, {
           faults,
         })
       }
-      if (source.pipeline === undefined) return { starts: true }
+      const checked = { ...source, spec }
+      if (source.pipeline === undefined) return { source: checked, plan: { starts: true } }
       const record = pipeline === undefined ? undefined : recordOf(pipeline)
       if (record?.pipeline.resource !== source.resource) throw await wrongPipeline(store, source)
-      return planOf(record, event)
+      return { source: checked, plan: planOf(record, event) }
     },
     async planDelete(name) {
       if (name === undefined) return { starts: true }

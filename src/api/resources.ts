@@ -60,13 +60,13 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
         201: json(createdResourceShape, "It is stored; `runid` is empty when no run has started"),
       },
       async handle(call) {
-        const source = await readBody(call.request, resourceSourceSchema)
+        const body = await readBody(call.request, resourceSourceSchema)
         return answerStart<CreatedAnswer>(context, {
           call,
           scope: "POST /resources",
-          body: source,
+          body,
           async start(runId, first) {
-            const plan = await kinds.check(source, "create")
+            const { source, plan } = await kinds.check(body, "create")
             return createResource({ ...newChange(runId), plan }, { source, first })
           },
         })
@@ -123,10 +123,10 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
         const wait = waitMs(call.query)
         const before = parseResource(await getResource(call.params))
         const { name, resource: type } = before
-        const source = await readBody(call.request, resourceSourceSchema, { name, resource: type })
-        requireSameName(source.name, name)
-        requireSameName(source.resource, type, "resource")
-        const plan = await kinds.check(source, "update")
+        const body = await readBody(call.request, resourceSourceSchema, { name, resource: type })
+        requireSameName(body.name, name)
+        requireSameName(body.resource, type, "resource")
+        const { source, plan } = await kinds.check(body, "update")
         const change = { ...newChange(), plan }
         using followed = wait > 0 && plan.starts ? new FollowedRun(context, change.runId) : undefined
         let resource: Resource | undefined

@@ -63,6 +63,16 @@ export function createClient(url: string): Client {
     return response
   }
 
+  async function sendForJson(path: string, init?: RequestInit): Promise<Json> {
+    const response = await send(path, init)
+    try {
+      return (await response.json()) as Json
+    } catch (cause) {
+      const why = `${base} answers, but not as a Conveyor host: ${messageOf(cause)}`
+      throw new ConveyorError("SERVER_UNREACHABLE", why, { cause })
+    }
+  }
+
   function follow(path: string, signal: AbortSignal) {
     const open = async (lastEventId: string | undefined) => {
       const response = await send(path, {
@@ -79,24 +89,22 @@ export function createClient(url: string): Client {
 
   return {
     url: base,
-    get: async (path) => (await send(path)).json() as Promise<Json>,
+    get: (path) => sendForJson(path),
     async find(path) {
       try {
-        return (await (await send(path)).json()) as Json
+        return await sendForJson(path)
       } catch (error) {
         if (error instanceof ConveyorError && error.code === "NOT_FOUND") return undefined
         throw error
       }
     },
-    async post(path, body) {
-      const response = await send(path, {
+    post: (path, body) =>
+      sendForJson(path, {
         method: "POST",
         ...(body === undefined
           ? {}
           : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
-      })
-      return response.json() as Promise<Json>
-    },
+      }),
     async *runEvents(runId, signal) {
       for await (const { event, data } of follow(`/runs/${runId}/events`, signal)) {
         const seen = readRunEvent(event, JSON.parse(data))
@@ -116,7 +124,7 @@ export function createClient(url: string): Client {
       const seen = new LogPosition(position)
       for (let more = true; more; ) {
         const path = `/logs?runid=${runId}&after=${seen}&limit=${logPageMax}`
-        const lines = (await (await send(path)).json()) as readonly StreamedLine[]
+        const lines = (await sendForJson(path)) as unknown as readonly StreamedLine[]
         for (const line of lines) if (isNew(line, seen)) yield line
         more = lines.length === logPageMax
       }

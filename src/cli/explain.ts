@@ -1,6 +1,7 @@
 import { type Flags, loadConfig } from "../config.ts"
 import { ConveyorError } from "../errors.ts"
 import type { RunExplanation } from "../explain/explanation.ts"
+import type { Json } from "../model/json.ts"
 import { isUuid } from "../model/uuid.ts"
 import { type Client, createClient } from "./client.ts"
 import { explanationLines } from "./explain-output.ts"
@@ -26,8 +27,12 @@ export interface ExplainOptions {
 export async function explain(run: string, options: ExplainOptions): Promise<number> {
   const print = options.print ?? ((line) => console.log(line))
   const client = createClient(options.server ?? (await ownServer(options.settings)))
-  const runId = isUuid(run) ? run : await runIdOf(client, run)
-  const explanation = await client.get(`/runs/${runId}/explain`)
+  const explanation = await explanationOf(run, client).catch((error: unknown) => {
+    const isAway = error instanceof ConveyorError && error.code === "SERVER_UNREACHABLE"
+    if (!isAway || options.server !== undefined) throw error
+    const message = `No host answers at ${client.url}: start one with "conveyor serve", or name one with --server <url>`
+    throw new ConveyorError("SERVER_UNREACHABLE", message, { cause: error })
+  })
   if (options.json) {
     print(JSON.stringify(explanation, undefined, 2))
     return 0
@@ -36,6 +41,11 @@ export async function explain(run: string, options: ExplainOptions): Promise<num
   const layout = { style, width: widthOf(process.stdout), nowMs: Date.now() }
   for (const line of explanationLines(explanation as unknown as RunExplanation, layout)) print(line)
   return 0
+}
+
+async function explanationOf(run: string, client: Client): Promise<Json> {
+  const runId = isUuid(run) ? run : await runIdOf(client, run)
+  return client.get(`/runs/${runId}/explain`)
 }
 
 /** Where `conveyor serve` with the same settings answers. */

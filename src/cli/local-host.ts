@@ -1,6 +1,6 @@
 import { copyFile, mkdir, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { basename, join } from "node:path"
+import { basename, join, relative } from "node:path"
 import { type Flags, loadConfig } from "../config.ts"
 import { ConveyorError, messageOf } from "../errors.ts"
 import { type Host, startHost } from "../host.ts"
@@ -11,6 +11,8 @@ import type { RunPlaces } from "./run-output.ts"
 /** A host for one run. */
 export interface LocalHost {
   readonly host: Host
+  /** Where its pipelines are read from, for people. */
+  readonly pipelines: string
   /** Where a run's files are. */
   readonly places: (runId: string) => RunPlaces
   /** For when nothing was run, after the host has stopped: removes the data folder if it is a new temporary one. */
@@ -65,7 +67,7 @@ export async function startLocalHost(options: {
     workspace: join(settings.data, "workspaces", runId),
     log: join(settings.data, "logs", `${runId}.jsonl`),
   })
-  return { host, places, discard }
+  return { host, pipelines: relative(process.cwd(), pipelines) || ".", places, discard }
 }
 
 /** A folder that holds the file and nothing else, so that its neighbours are neither loaded nor watched. */

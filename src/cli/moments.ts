@@ -3,12 +3,16 @@ import { formatDuration } from "../model/duration.ts"
 const moment = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g
 const dayMs = 86_400_000
 
-/** A text with its moments as a clock on the wall here shows them, and how far away they are. */
+/**
+ * A text with its moments as a clock on the wall here shows them, and how far away they are: in parentheses, unless the
+ * moment ends some itself.
+ */
 export function withMoments(text: string, nowMs: number): string {
-  return text.replace(moment, (found) => {
+  return text.replace(moment, (found, offset: number) => {
     const ms = Date.parse(found)
-    const away = Math.round((ms - nowMs) / 1_000) * 1_000
-    return `${clock(new Date(ms), nowMs)} (${distance(away)})`
+    const away = distance(Math.round((ms - nowMs) / 1_000) * 1_000)
+    const time = clock(new Date(ms), nowMs)
+    return text[offset + found.length] === ")" ? `${time}, ${away}` : `${time} (${away})`
   })
 }
 

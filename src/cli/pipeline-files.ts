@@ -4,9 +4,9 @@ import { driverNames } from "../drivers/driver-names.ts"
 import { ConveyorError } from "../errors.ts"
 import { type CheckedFiles, checkFiles } from "../loader/check.ts"
 import type { Fault } from "../model/fault.ts"
-import { nearestName } from "../model/nearest.ts"
 import type { Pipeline } from "../model/pipeline.ts"
 import type { DefinitionSource } from "../model/resource.ts"
+import { noPipeline } from "./no-pipeline.ts"
 import { isPipelineFile } from "./pipeline-argument.ts"
 
 /** A pipeline as a host would load it from files. */
@@ -94,18 +94,7 @@ function nothingFound(
       "NOT_FOUND",
       `${unreadable.message}: ${where}; name another folder with --pipelines, or a file`,
     )
-  const nearest = nearestName(wanted, names)
-  const mend = nearest === undefined ? listed(names) : ` (did you mean "${nearest}"?)`
-  return new ConveyorError("NOT_FOUND", `There is no pipeline "${wanted}" in ${where}${mend}`)
-}
-
-/** How many names are told where none is near. */
-const namesMax = 12
-
-function listed(names: ReadonlySet<string>): string {
-  if (names.size === 0) return ", which declares none"
-  const shown = [...names].sort().slice(0, namesMax)
-  return `; there are ${shown.join(", ")}${names.size > namesMax ? ", …" : ""}`
+  return noPipeline(wanted, `in ${where}`, names)
 }
 
 function errorsIn({ faults }: CheckedFiles): readonly Fault[] {

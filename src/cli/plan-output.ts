@@ -19,8 +19,6 @@ export interface PlanContext {
   readonly pipeline: Pipeline
   /** Is anything known of the resource? */
   readonly isGiven: boolean
-  /** The steps that were said to fail. */
-  readonly fails: readonly string[]
   readonly layout: Layout
 }
 
@@ -95,11 +93,13 @@ function concurrencyText({ key, limit, policy }: NonNullable<DryRun["concurrency
   return `${runs} at a time with the key "${typeof key === "string" ? key : JSON.stringify(key)}"; ${rest}`
 }
 
-function verdictLines({ verdict, waves }: DryRun, { fails, layout }: PlanContext): readonly string[] {
+function verdictLines({ verdict, waves }: DryRun, { layout }: PlanContext): readonly string[] {
   const { style, width } = layout
   if (verdict.status === "succeeded") {
-    const open = waves.some(({ steps }) => steps.some(({ condition }) => condition?.outcome === "open"))
-    const said = fails.length === 0 ? "if no step fails" : `although ${listNames(fails)} failed`
+    const steps = waves.flatMap((wave) => wave.steps)
+    const open = steps.some(({ condition }) => condition?.outcome === "open")
+    const failed = steps.filter(({ outcome }) => outcome === "fails").map(({ id }) => id)
+    const said = failed.length === 0 ? "if no step fails" : `although ${listNames(failed)} failed`
     const text = `${style.green("✓")} it would succeed, ${said}`
     return [open ? `${text}; ${style.dim("what is not decided yet is taken to be true")}` : text]
   }

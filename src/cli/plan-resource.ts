@@ -1,6 +1,7 @@
 import * as v from "valibot"
 import { ConveyorError } from "../errors.ts"
 import type { ResourceEvent } from "../model/event.ts"
+import type { Json } from "../model/json.ts"
 import { compileSchema } from "../model/json-schema.ts"
 import type { Pipeline } from "../model/pipeline.ts"
 import { type DefinitionSource, type Resource, resourceSourceSchema } from "../model/resource.ts"
@@ -53,6 +54,7 @@ export async function resourceToPlan(
     const message = `The pipeline "${pipeline.name}" is for resources of kind "${kind}", not "${parsed.output.resource}"`
     throw new ConveyorError("INVALID", message)
   }
+  const sent = spec ?? {}
   const resource: Resource = {
     id: "",
     name,
@@ -60,21 +62,26 @@ export async function resourceToPlan(
     pipeline: pipeline.name,
     version: 1,
     metadata: { ...metadata, version: "1" },
-    spec: spec ?? {},
+    spec: isGiven && definition !== undefined ? await specFor(kind, sent, definition) : sent,
     createdAt: "",
     updatedAt: "",
   }
-  if (isGiven && definition !== undefined) await requireMatch(resource, definition)
   const open = isGiven ? [] : ["metadata", "spec"]
   const unnamed = name === madeUpName ? ["name"] : []
   return { resource, madeUp: new Set([...fieldsOfStore, ...open, ...unnamed]) }
 }
 
-async function requireMatch({ resource, spec }: Resource, { schema }: Pick<DefinitionSource, "schema">) {
+/** The spec as a host would store it. Throws `INVALID` when it would not. */
+async function specFor(
+  kind: string,
+  spec: Json,
+  { schema }: Pick<DefinitionSource, "schema">,
+): Promise<Json> {
   const compiled = await compileSchema(schema)
-  const faults = "faults" in compiled ? compiled.faults : compiled.check(spec, "/spec")
-  if (faults.length === 0) return
-  throw new ConveyorError("INVALID", `The spec does not match the definition "${resource}"`, { faults })
+  const { value, faults } =
+    "faults" in compiled ? { value: spec, faults: compiled.faults } : compiled.check(spec, "/spec")
+  if (faults.length === 0) return value
+  throw new ConveyorError("INVALID", `The spec does not match the definition "${kind}"`, { faults })
 }
 
 /** The event of a plan: the one that was asked for, else the first one that the pipeline is for. */

@@ -84,7 +84,7 @@ function printPlan(
   for (const fault of warnings) print(`${style.yellow("warning:")} ${printable(describeFault(fault))}`)
   if (warnings.length > 0) print("")
   const layout = { style, width: widthOf(process.stdout) }
-  for (const line of planLines(planned, { pipeline, isGiven, fails: options.fail, layout })) print(line)
+  for (const line of planLines(planned, { pipeline, isGiven, layout })) print(line)
 }
 
 /** The pipeline that new runs on a host start with. */

@@ -73,11 +73,11 @@ function stepLine(step: StepView, style: Style): string | undefined {
     case "running":
       return `${style.yellow("▶")} ${name}${attempt} ${style.dim(step.driver)}`
     case "waiting":
-      return `${style.yellow("…")} ${name} ${step.message}`
+      return `${style.yellow("…")} ${name} ${printable(step.message)}`
     case "succeeded":
     case "failed":
     case "cancelled":
-      return `${mark(step.status, style)} ${name}${attempt} ${took(step.durationMs)}${reason(step)}`
+      return `${mark(step.status, style)} ${name}${attempt}${afterTime(step.durationMs)}${reason(step)}`
     case "pending":
     case "skipped":
       return undefined // Nothing has happened; the summary names the skipped.
@@ -90,16 +90,18 @@ function summary(run: RunView, places: RunPlaces, style: Style): string[] {
   const width = Math.max(0, ...run.steps.map((step) => step.id.length))
   const failed = run.status !== "succeeded"
   return [
-    `${mark(run.status, style)} ${style.bold(run.status)}${
-      run.durationMs === undefined ? "" : ` ${took(run.durationMs)}`
-    }${failed && run.message !== "" ? `: ${printable(run.message)}` : ""}`,
+    `${mark(run.status, style)} ${style.bold(run.status)}${afterTime(run.durationMs)}${
+      failed && run.message !== "" ? `: ${printable(run.message)}` : ""
+    }`,
     ...run.steps.map(
       (step) =>
-        `  ${mark(step.status, style)} ${step.id.padEnd(width)}  ${
-          step.status === "skipped" ? style.dim("skipped") : took(step.durationMs)
+        `  ${mark(step.status, style)} ${step.id.padEnd(width)} ${
+          afterTime(step.durationMs) || ` ${style.dim(step.status)}`
         }${reason(step)}`,
     ),
-    ...run.steps.flatMap(artifactsOf).map(({ path, sha256 }) => `artifact   ${path}\n  SHA-256  ${sha256}`),
+    ...run.steps
+      .flatMap(artifactsOf)
+      .map(({ path, sha256 }) => `artifact   ${printable(path)}\n  SHA-256  ${printable(sha256)}`),
     `run        ${run.runId}`,
     ...(places.workspace === undefined ? [] : [`workspace  ${places.workspace}`]),
     ...(places.log === undefined ? [] : [`log        ${places.log}`]),
@@ -135,4 +137,6 @@ function reason(step: StepView): string {
   return hasReason && step.message !== "" ? `: ${printable(step.message)}` : ""
 }
 
-const took = (durationMs: number | undefined) => (durationMs === undefined ? "" : formatDuration(durationMs))
+/** How long it took, behind a space; nothing for what never began. */
+const afterTime = (durationMs: number | undefined) =>
+  durationMs === undefined ? "" : ` ${formatDuration(durationMs)}`

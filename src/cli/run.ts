@@ -4,6 +4,7 @@ import { ConveyorError, messageOf } from "../errors.ts"
 import { isJsonObject } from "../model/json.ts"
 import { type Client, createClient } from "./client.ts"
 import { followRun } from "./follow-run.ts"
+import { noPipeline } from "./no-pipeline.ts"
 import { isPipelineFile } from "./pipeline-argument.ts"
 import { jsonOutput, type RunOutput, type RunPlaces, textOutput } from "./run-output.ts"
 import { buildResource } from "./run-resource.ts"
@@ -37,7 +38,12 @@ export async function run(pipeline: string, options: RunOptions): Promise<number
   if (options.server !== undefined) {
     if (isFile)
       throw new ConveyorError("USAGE", "A file runs on a local host; --server takes a pipeline's name")
-    return runOn(createClient(options.server), { pipeline, options, output })
+    return runOn(createClient(options.server), {
+      pipeline,
+      options,
+      output,
+      where: `on ${options.server}`,
+    })
   }
   const { startLocalHost } = await import("./local-host.ts")
   const name = isFile ? await pipelineIn(pipeline) : pipeline
@@ -52,6 +58,7 @@ export async function run(pipeline: string, options: RunOptions): Promise<number
       pipeline: name,
       options,
       output: { ...output, started },
+      where: `in ${local.pipelines}`,
       places: local.places,
     })
   } finally {
@@ -64,12 +71,15 @@ interface RunInput {
   readonly pipeline: string
   readonly options: RunOptions
   readonly output: RunOutput
+  /** Where the pipeline is looked for, in words. */
+  readonly where: string
   /** Where the run's files are; absent when they are on another machine. */
   readonly places?: (runId: string) => RunPlaces
 }
 
-async function runOn(client: Client, { pipeline, options, output, places }: RunInput): Promise<number> {
-  const kind = await kindOf(client, pipeline)
+async function runOn(client: Client, input: RunInput): Promise<number> {
+  const { pipeline, options, output, places } = input
+  const kind = await kindOf(client, pipeline, input.where)
   const resource = await buildResource({
     pipeline,
     kind,
@@ -111,8 +121,12 @@ async function runOn(client: Client, { pipeline, options, output, places }: RunI
   return ended.status === "succeeded" ? 0 : 1
 }
 
-async function kindOf(client: Client, pipeline: string): Promise<string> {
-  const found = await client.get(`/pipelines/${encodeURIComponent(pipeline)}`)
+async function kindOf(client: Client, pipeline: string, where: string): Promise<string> {
+  const found = await client.find(`/pipelines/${encodeURIComponent(pipeline)}`)
+  if (found === undefined) {
+    const all = (await client.get("/pipelines?limit=1000")) as unknown as readonly { name: string }[]
+    throw noPipeline(pipeline, where, new Set(all.map(({ name }) => name)))
+  }
   const kind = isJsonObject(found) ? found["resource"] : undefined
   if (typeof kind !== "string") throw new Error("A pipeline always names the kind of its resources")
   return kind

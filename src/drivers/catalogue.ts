@@ -1,6 +1,6 @@
 import type { DriverDescription } from "../model/driver.ts"
 import type { Fault } from "../model/fault.ts"
-import { type DriverFile, fingerprint, listDriverFiles } from "./driver-files.ts"
+import { type DriverFile, fingerprint, listDriverFiles, unmarkedScripts } from "./driver-files.ts"
 import type { DriverLoader, LoadedFile } from "./driver-loader.ts"
 
 /** Which driver serves each name, and what is wrong with those that do not. */
@@ -77,9 +77,11 @@ export function createCatalogue({
     async rescan() {
       const before = JSON.stringify([[...serving.values()], faults])
       const found = await Promise.all((await listDriverFiles(folder)).map(refresh))
+      const unmarked = await unmarkedScripts(folder)
       entries = new Map(found)
       const repeated = choose(found)
-      faults = [...found.flatMap(([, { loaded }]) => loaded.faults), ...repeated]
+      const broken = found.flatMap(([, { loaded }]) => loaded.faults)
+      faults = [...broken, ...repeated, ...unmarked]
       return JSON.stringify([[...serving.values()], faults]) !== before
     },
   }

@@ -23,6 +23,7 @@ import { childrenGraceMs } from "./thread.ts"
 /** Where the host of drivers says what nobody asked for. A pino logger is one. */
 export interface DriverHostLog {
   error(fields: object, message: string): void
+  warn(fields: object, message: string): void
 }
 
 /** Makes the host of the drivers in `folder`, which may be missing, and of those that come with Conveyor. */
@@ -228,9 +229,13 @@ class FolderDriverHost implements DriverHost, KeptDrivers {
 
   /** Says each fault once, when it comes. */
   #sayFaults(): void {
-    const faults = new Set(this.faults().map(describeFault))
-    for (const fault of faults) if (!this.#faultsSaid.has(fault)) this.#log?.error({}, fault)
-    this.#faultsSaid = faults
+    const faults = new Map(this.faults().map((fault) => [describeFault(fault), fault.severity]))
+    for (const [fault, severity] of faults) {
+      if (this.#faultsSaid.has(fault)) continue
+      if (severity === "warning") this.#log?.warn({}, fault)
+      else this.#log?.error({}, fault)
+    }
+    this.#faultsSaid = new Set(faults.keys())
   }
 }
 

@@ -22,11 +22,14 @@ export function processesOf(runId: string): ProcessesOfAttempt | undefined {
     })
 }
 
-/** Nothing for one that is gone by now. */
+/** In one line. Nothing for one that is gone by now. */
 function commandOf(pid: number): string {
   try {
-    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replace(/\0$/, "").replaceAll("\0", " ")
-    return command.length > commandLengthMax ? `${command.slice(0, commandLengthMax)}…` : command
+    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8")
+      .replace(/[\0\s]+/g, " ")
+      .trim()
+    if (command.length <= commandLengthMax) return command
+    return `${command.slice(0, commandLengthMax).replace(/[\uD800-\uDBFF]$/, "")}…`
   } catch {
     return ""
   }

@@ -132,9 +132,10 @@ process.on("uncaughtException", (error) => {
   })
 })
 
-// What a driver prints belongs to its attempt, not to the host's own output.
+// What a driver prints belongs to its attempt, not to the host's own output; and not to the next one, when it comes late.
 function print(...values: readonly unknown[]): void {
-  void current?.attempt.log(formatWithOptions({ colors: false }, ...values))
+  const serial = startedBy.getStore() ?? current?.serial
+  if (serial === current?.serial) void current?.attempt.log(formatWithOptions({ colors: false }, ...values))
 }
 for (const method of ["log", "info", "debug", "warn", "error", "trace"] as const) console[method] = print
 console.dir = (value: unknown) => print(value)

@@ -30,7 +30,7 @@ function isDynamic(step: PipelineStep): boolean {
   return is
 }
 
-function standings({ run, pipeline, steps, states }: AttemptOrder["content"]) {
+function standingsIn({ run, pipeline, steps, states }: AttemptOrder["content"]) {
   return runStandings(run, steps, { states, failFast: pipeline?.failFast !== false })
 }
 
@@ -43,9 +43,10 @@ export function givenOrFailure({ content, step, readsResults }: AttemptOrder): G
   const shared = envOf(content)
   const plain = { results, resource, timeoutMs: step.timeoutMs, input: step.with ?? {} }
   if (!isDynamic(step)) return { ...plain, env: { ...shared, ...step.env } }
-  const standing = standings(content).of.get(step.id)
+  const standings = standingsIn(content)
+  const standing = standings.of.get(step.id)
   const status = standing !== undefined && "upstream" in standing ? standing.upstream : undefined
-  const scope = stepScope(content, step, status === undefined ? {} : { status })
+  const scope = stepScope(content, step, { standings, ...(status === undefined ? {} : { status }) })
   try {
     const timeout = step.timeout && evaluateExpressions(step.timeout, scope, "the timeout")
     return {

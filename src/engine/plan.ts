@@ -273,10 +273,9 @@ class Planning {
     return this.#steps.length === 0 ? `no driver listens for "${this.#draft.run.resource.type}"` : ""
   }
 
-  /** Runs what cleans up, once nothing of the way can be running anywhere; then the run ends. */
+  /** Runs what cleans up, once nothing of the way can be running anywhere; then the run ends. The verdict stands written. */
   #cleanUp(verdict: Verdict): void {
     const { run, states } = this.#draft
-    if (decided(this.#observed.run) === undefined) return
     if (!this.#observed.caughtUp) {
       this.#draft.behind = true
       return

@@ -37,7 +37,7 @@ export function describeRunning(reason: ReasonOf<"running">): string {
   const which = attempt > 1 && probing === undefined ? ` (attempt ${attempt})` : ""
   if (!calledOff) return `${what} on ${hostId} since ${startedAt}${which}; times out at ${timeoutAt}`
   const how = kill ? "is killed" : "is told to end"
-  return `${how} on ${hostId}, where it runs since ${startedAt}${which}, for the run goes on without it${describeProcesses(processes)}`
+  return `${how} on ${hostId}, where it runs since ${startedAt}${which}, for the run does without it${describeProcesses(processes)}`
 }
 
 /** What becomes of an attempt whose host is gone. */

@@ -135,19 +135,29 @@ function falseParts(node: ASTNode, knowledge: Knowledge): readonly string[] {
 
 /** A part as it is written. CEL's places leave out brackets around what stands at a part's beginning or end. */
 function textOf({ input, start, end }: ASTNode): string {
-  const { unopened, unclosed } = bracketsOf(input.slice(start, end))
-  const before = /[(\s]*$/.exec(input.slice(0, start))?.[0] ?? ""
+  const bare = withoutTexts(input)
+  const { unopened, unclosed } = bracketsOf(bare.slice(start, end))
+  const before = /[(\s]*$/.exec(bare.slice(0, start))?.[0] ?? ""
   const from = unopened === 0 ? start : start - before.length + nthBracket(before, -unopened)
-  const after = /^[)\s]*/.exec(input.slice(end))?.[0] ?? ""
+  const after = /^[)\s]*/.exec(bare.slice(end))?.[0] ?? ""
   const to = unclosed === 0 ? end : end + nthBracket(after, unclosed) + 1
   return input.slice(from, to)
+}
+
+/** Texts, raw ones and those in three quotes among them, and comments. */
+const textsAndComments =
+  /[rR](?:"""[\s\S]*?"""|'''[\s\S]*?'''|"[^"]*"|'[^']*')|("""|'''|"|')(?:\\[\s\S]|(?!\1)[^\\])*\1|\/\/[^\n]*/g
+
+/** The same expression, as long as it is, without what may hold brackets that are none. */
+function withoutTexts(input: string): string {
+  return input.replace(textsAndComments, (found) => (found.startsWith("//") ? " " : "_").repeat(found.length))
 }
 
 /** How many round brackets are closed without being opened, and opened without being closed. */
 function bracketsOf(text: string): { readonly unopened: number; readonly unclosed: number } {
   let unopened = 0
   let unclosed = 0
-  for (const [bracket] of text.replace(/"[^"]*"|'[^']*'/g, "").matchAll(/[()]/g)) {
+  for (const [bracket] of text.matchAll(/[()]/g)) {
     if (bracket === "(") unclosed++
     else if (unclosed > 0) unclosed--
     else unopened++

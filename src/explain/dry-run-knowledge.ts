@@ -1,5 +1,5 @@
 import { type ExpressionScope, hasExpressions } from "../model/expression.ts"
-import { type ExpressionRead, readsOfText } from "../model/expression-reads.ts"
+import { type ExpressionRead, readsOf, readsOfText } from "../model/expression-reads.ts"
 import { isJsonObject, type Json, type JsonObject } from "../model/json.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
 import type { StepState } from "../model/run.ts"
@@ -67,10 +67,7 @@ export function knowledgeAt(
   return {
     // Most steps read nothing, and the scope of a step at the end of a long way is large.
     get scope() {
-      scope ??= stepScope({ ...content, states }, step, {
-        standings,
-        status,
-      })
+      scope ??= stepScope({ ...content, states }, step, { standings, status, reads: readsOfStep(step) })
       return scope
     },
     openUntil: (read) =>
@@ -120,6 +117,13 @@ function openWithin(
   return readsIn(own)
     .map((read) => (read.root === "env" ? undefined : openBefore(read, sources)))
     .find((until) => until !== undefined)
+}
+
+function readsOfStep({ if: condition, with: input = {}, env = {}, timeout }: PipelineStep) {
+  return [
+    ...(condition === undefined ? [] : readsOf(condition)),
+    ...[input, env, timeout ?? ""].flatMap(readsIn),
+  ]
 }
 
 function readsIn(value: Json): readonly ExpressionRead[] {

@@ -52,13 +52,13 @@ export function describeReason(
     case "resolution":
       return reason.resolved
         ? `somebody has said how attempt ${reason.attempt} ended; a host is about to take note`
-        : `nobody knows how attempt ${reason.attempt} ended, which was cut off on ${reason.hostId}: resolve the step (since ${reason.since})`
+        : `nobody knows how attempt ${reason.attempt} ended, which was cut off on ${reason.hostId}: say it with POST /runs/:id/steps/:step/resolve (since ${reason.since})`
     case "running":
       return describeRunning(reason)
     case "orphaned":
       return describeOrphan(reason)
     case "calledOff":
-      return "gets no other attempt, for the run goes on without it"
+      return "gets no other attempt, for the run does without it"
     default:
       return reason satisfies never
   }

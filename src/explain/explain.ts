@@ -56,7 +56,7 @@ function conditionOf(
   const source = step.if as string
   if (resource === undefined) return undefined
   const status = standing.type === "due" ? { status: standing.upstream } : {}
-  const scope = stepScope({ ...sources, resource }, step, { standings, ...status })
+  const scope = stepScope({ ...sources, resource }, step, { standings, reads: readsOf(source), ...status })
   const outlook = outlookOf(
     source,
     {

@@ -39,11 +39,11 @@ export function runningReason(step: PipelineStep, calledOff: boolean, explaining
 }
 
 /** How long the attempt may take: evaluated as it was when the attempt started. */
-function timeoutMsOf(step: PipelineStep, { sources }: Pick<Explaining, "sources">): number {
+function timeoutMsOf(step: PipelineStep, { sources, standings }: Explaining): number {
   const { resource } = sources
   if (step.timeout === undefined || resource === undefined) return step.timeoutMs
   try {
-    const value = evaluateExpressions(step.timeout, stepScope({ ...sources, resource }, step))
+    const value = evaluateExpressions(step.timeout, stepScope({ ...sources, resource }, step, { standings }))
     return durationOf(value, "the timeout")
   } catch {
     return step.timeoutMs

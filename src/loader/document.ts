@@ -33,6 +33,8 @@ export interface ReadDocument {
   readonly placeOf: (path: string, options?: { readonly key?: boolean; readonly at?: number }) => Place
 }
 
+const quoteRule = `Where YAML stands in { }, a text with an expression in it must be quoted: "\${{ resource.name }}"`
+
 /** Aliases a document may use; each may stand for a large part, and parts of parts multiply. */
 const aliasesMax = 100
 
@@ -80,11 +82,16 @@ function readDocument(
     const { offset, node } = find(document, path, key)
     return placeAt(offset + (at === 0 || !isScalar(node) ? 0 : offsetWithin(node, { text, at })))
   }
-  const syntax = [...document.errors, ...document.warnings].map((error) => ({
-    message: firstLine(error.message),
-    ...placeAt(error.pos[0]),
-  }))
-  const faults = [...syntax, ...repeatedKeys(document, placeAt), ...aliasFaults(document, placeAt)]
+  // Behind the first error nothing is read as it was meant: what the parser says of it then only hides that one.
+  const syntax = [...document.errors, ...document.warnings]
+    .slice(0, 1)
+    .map(({ message, pos: [offset] }) =>
+      text.startsWith("${{", offset - 1)
+        ? { message: quoteRule, ...placeAt(offset - 1) }
+        : { message: firstLine(message), ...placeAt(offset) },
+    )
+  const faults =
+    syntax.length > 0 ? syntax : [...repeatedKeys(document, placeAt), ...aliasFaults(document, placeAt)]
   if (faults.length > 0) return { value: undefined, faults, placeOf }
   try {
     return { value: document.toJS({ maxAliasCount: aliasesMax }), faults, placeOf }

@@ -35,7 +35,7 @@ export interface ExpressionScope extends Partial<Record<ExpressionRoot, unknown>
   readonly steps?: { readonly [stepId: string]: StepInScope }
   readonly run?: { readonly id: string; readonly pipeline?: string; readonly createdAt: string }
   readonly event?: ResourceEvent
-  /** The host's variables that it lets through, with the pipeline's and the step's own over them. */
+  /** The host's variables that it lets through, with the pipeline's over them; not the step's own. */
   readonly env?: JsonObject
   /** What `success()` and `failure()` answer; absent where they have no meaning. */
   readonly status?: ExpressionStatus

@@ -1,14 +1,23 @@
 import type { Ajv as AjvType, AnySchema, ErrorObject, Options, ValidateFunction } from "ajv"
 import { type Budget, boundedRegExp, newBudget, PatternTooSlow } from "./bounded-regexp.ts"
 import type { Fault } from "./fault.ts"
-import { isJsonObject, type Json } from "./json.ts"
+import { isJsonObject, type Json, type JsonObject } from "./json.ts"
 import { escapePointer } from "./json-pointer.ts"
 import { nearestName } from "./nearest.ts"
+import { defaultsIn, type SchemaDefault, withDefaults } from "./schema-defaults.ts"
 
 type SchemaDocument = boolean | { readonly [key: string]: Json }
 
-/** Checks a value against a compiled schema: every fault (at most 100) with its path below `at`; none when it is valid. */
-export type SchemaCheck = (value: Json, at: string) => readonly Fault[]
+/**
+ * Checks a value against a compiled schema, once it has the defaults of fields that are not there: every fault (at most
+ * 100) with its path below `at`; none when it is valid.
+ */
+export type SchemaCheck = (value: Json, at: string) => CheckedValue
+/** The value with its defaults, and what is wrong with it. */
+export interface CheckedValue {
+  readonly value: Json
+  readonly faults: readonly Fault[]
+}
 
 const faultsMax = 100
 const drafts = {
@@ -26,8 +35,8 @@ export type SchemaFault = Fault & { readonly path: string }
 
 /**
  * Compiles a JSON Schema of draft 4, 6, 7 or 2020-12, told by `$schema` (default 7); a schema that is none has faults,
- * one to a place. It never fetches what a `$ref` names. Formats are annotations, not checks. A pattern that takes too
- * long on a value is a fault of that value.
+ * one to a place; so has one with a default that is not valid where it would be filled in. It never fetches what a `$ref`
+ * names. Formats are annotations, not checks. A pattern that takes too long on a value is a fault of that value.
  */
 export async function compileSchema(schema: SchemaDocument): Promise<CompiledSchema> {
   const draft = draftOf(schema)
@@ -40,14 +49,52 @@ export async function compileSchema(schema: SchemaDocument): Promise<CompiledSch
   try {
     // A new one for each schema, so that no `$id` of one reaches another.
     const ajv = await ajvOf(draft, { validateSchema: false, code: { regExp: boundedRegExp(budget) } })
-    return { check: checkWith(ajv.compile(document), budget) }
+    const check = checkWith(ajv.compile(document), budget)
+    const defaults = defaultsIn(plain)
+    const ofDefaults = defaults.length === 0 ? [] : defaultFaults(defaults, { ajv, document: plain, budget })
+    if (ofDefaults.length > 0) return { faults: ofDefaults }
+    return {
+      check(value, at) {
+        const filled = defaults.length === 0 ? value : withDefaults(plain, value)
+        return { value: filled, faults: check(filled, at) }
+      },
+    }
   } catch (error) {
     if (!(error instanceof Error)) throw error
     return { faults: [{ message: `The schema does not compile: ${error.message}`, path: "/schema" }] }
   }
 }
 
-function checkWith(validate: ValidateFunction, budget: Budget): SchemaCheck {
+/** What is wrong with defaults, each against the schema of its field. The document was compiled before, by the same Ajv. */
+function defaultFaults(
+  defaults: readonly SchemaDefault[],
+  {
+    ajv,
+    document,
+    budget,
+  }: { readonly ajv: AjvType; readonly document: JsonObject; readonly budget: Budget },
+): readonly SchemaFault[] {
+  const idField = ajv.opts.schemaId ?? "$id"
+  const own = document[idField]
+  const id = own ? String(own).replace(/#$/, "") : "schema"
+  if (!own) ajv.addSchema({ ...document, [idField]: id })
+  const fields = defaults.map(({ pointer }) => ({
+    $ref: `${id}#${pointer.split("/").map(encodeURIComponent).join("/")}`,
+  }))
+  const check = checkWith(ajv.compile({ properties: { ...fields } }), budget)
+  return check({ ...defaults.map(({ value }) => value) }, "").map(({ path, ...fault }) => {
+    const [, index, ...below] = path.split("/")
+    const of = defaults[Number(index)]
+    // A pattern that takes too long is of no one of them.
+    const place = of === undefined ? "/schema" : [`/schema${of.pointer}/default`, ...below].join("/")
+    return { ...fault, message: `The default does not fit: ${fault.message}`, path: place }
+  })
+}
+
+function checkWith(
+  validate: ValidateFunction,
+  budget: Budget,
+): (value: Json, at: string) => readonly SchemaFault[] {
   return (value, at) => {
     budget.reset()
     try {
@@ -96,7 +143,8 @@ async function ajvOf(draft: Draft, more: Options): Promise<AjvType> {
     strict: false,
     validateFormats: false,
     logger: false,
-    addUsedSchema: false,
+    // Else a field named "constructor" is always there.
+    ownProperties: true,
     ...more,
   }
   switch (draft) {

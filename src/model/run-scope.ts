@@ -1,5 +1,6 @@
 import type { DataRef, DriverResult, RecordedResult } from "./driver.ts"
 import type { ExpressionScope } from "./expression.ts"
+import type { ExpressionRead } from "./expression-reads.ts"
 import type { Json, JsonObject } from "./json.ts"
 import type { Pipeline, PipelineStep } from "./pipeline.ts"
 import type { Resource } from "./resource.ts"
@@ -43,14 +44,26 @@ export function startScope({ run, pipeline, resource, env }: RunContent): Expres
   }
 }
 
-/** What the expressions of a step see; `status` says what its `success()` and `failure()` answer. */
+/**
+ * What the expressions of a step see; `status` says what its `success()` and `failure()` answer. With `reads`, all that is
+ * read of it, other steps may be missing: there can be thousands upstream of every step.
+ */
 export function stepScope(
   content: RunContent,
   step: PipelineStep,
-  { standings, status }: { readonly standings?: Standings; readonly status?: Upstream } = {},
+  {
+    standings,
+    status,
+    reads,
+  }: {
+    readonly standings?: Standings
+    readonly status?: Upstream
+    readonly reads?: readonly ExpressionRead[]
+  } = {},
 ): ExpressionScope {
-  const results = resultsBefore(step, content)
-  const steps = [...upstreamOf(step, content.steps)].map((id) => {
+  const ids = (reads && stepsReadBy(reads)) ?? upstreamOf(step, content.steps)
+  const results = resultsOf(ids, content)
+  const steps = [...ids].map((id) => {
     const state = content.states.get(id)
     return [id, { ...results[id], status: stateStatus(state, standings?.of.get(id)) }] as const
   })
@@ -65,13 +78,35 @@ export function stepScope(
   }
 }
 
+/** The steps that these read of; undefined where that is not told before they are evaluated, and may be all. */
+function stepsReadBy(reads: readonly ExpressionRead[]): ReadonlySet<string> | undefined {
+  const ids = new Set<string>()
+  for (const { root, members } of reads) {
+    const [first, second] = members
+    if (root === "steps" || root === "results") {
+      if (typeof first !== "string") return undefined
+      ids.add(first)
+    } else if (root === "resource" && (first === undefined || first === "metadata")) {
+      if (typeof second !== "string" || second.startsWith("driverresults")) return undefined
+    }
+  }
+  return ids
+}
+
 /** Results of all steps this one comes after, near or far, by step id; without the large data that is not at hand. */
 export function resultsBefore(
   step: PipelineStep,
-  { steps, states, dataAt }: Pick<RunContent, "steps" | "states" | "dataAt">,
+  content: Pick<RunContent, "steps" | "states" | "dataAt">,
+): Record<string, DriverResult> {
+  return resultsOf(upstreamOf(step, content.steps), content)
+}
+
+function resultsOf(
+  ids: ReadonlySet<string>,
+  { states, dataAt }: Pick<RunContent, "states" | "dataAt">,
 ): Record<string, DriverResult> {
   const results: Record<string, DriverResult> = {}
-  for (const id of upstreamOf(step, steps)) {
+  for (const id of ids) {
     const state = states.get(id)
     if (state !== undefined && "result" in state) results[id] = withData(state.result, dataAt)
   }

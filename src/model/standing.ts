@@ -175,7 +175,7 @@ export function standingsOf(
     step: PipelineStep,
     { by, flow, state }: { by: readonly string[]; flow: Flow; state: StepState | undefined },
   ): Standing {
-    const handles = step.if !== undefined && usesStatus(step.if)
+    const handles = handlesEnds(step)
     const failed: SkipReason | undefined =
       handles || failing === undefined ? undefined : { type: "failing", stepId: failing }
     const inVain = skippedBefore(step, flow)
@@ -195,10 +195,24 @@ export function standingsOf(
   }
 }
 
+const handling = new WeakMap<PipelineStep, boolean>()
+
+/**
+ * Does its condition decide itself what failures before it mean? Told once for each step of each pipeline in memory: where
+ * steps stand is worked out at every turn, and there may be more conditions than stay compiled.
+ */
+function handlesEnds(step: PipelineStep): boolean {
+  let handles = handling.get(step)
+  if (handles === undefined) {
+    handles = step.if !== undefined && usesStatus(step.if)
+    handling.set(step, handles)
+  }
+  return handles
+}
+
 /** Why a step will not start because of the steps before it, however the run goes on, and also when it is over. */
 function skippedBefore(step: PipelineStep, { brokenBy, skipped }: Flow): SkipReason | undefined {
-  const handles = step.if !== undefined && usesStatus(step.if)
-  if (!handles && brokenBy !== undefined) return { type: "upstream", stepId: brokenBy }
+  if (!handlesEnds(step) && brokenBy !== undefined) return { type: "upstream", stepId: brokenBy }
   return step.if === undefined && skipped ? { type: "needs" } : undefined
 }
 

@@ -184,6 +184,19 @@ test("a line that is posted to a run which has not begun is in its first place, 
   expect(await read(c, `runid=${runid}&after=1`)).toEqual(["again", "begun"])
 })
 
+test("a log that lies on one host alone, which is gone, is said to be missing and not taken for empty", async () => {
+  const runId = await newRun(["e"])
+  await a.endRun(runId)
+  const answer = await a.send("GET", `/logs?runid=${runId}`)
+  expect(answer.body).toEqual([])
+  expect(answer.headers.get("conveyor-missing-logs")).toContain("Host host-e has been gone since")
+  const events = await Array.fromAsync(sentEvents(`${a.url}/logs/pipeline/${runId}`))
+  expect(events.map(({ event, data }) => [event, data.stream])).toEqual([
+    ["message", "notice"],
+    ["end", undefined],
+  ])
+})
+
 describe("what one host asks another", () => {
   test("is answered with its own lines only, and refused for another data folder", async () => {
     const runId = await newRun(["a", "b"])

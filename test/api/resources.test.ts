@@ -172,6 +172,37 @@ describe("a spec is checked against the definition", () => {
     ).toBe(422)
   })
 
+  test("fields that are not sent have the definition's defaults in what is stored", async () => {
+    const properties = { size: { type: "integer", default: 2 }, colour: { type: "string", default: "red" } }
+    await rig.send("POST", "/resource-definitions", {
+      name: "filled",
+      schema: { properties, required: ["size"] },
+    })
+    const created = await rig.send("POST", "/resources", { name: "a", resource: "filled" })
+    expect(created.status).toBe(201)
+    const read = async (path: string) => (await rig.send("GET", `/resources/filled/a${path}`)).body.spec
+    expect(await read("")).toEqual({ size: 2, colour: "red" })
+    expect((await rig.send("PUT", "/resources/filled/a", { spec: { colour: "green" } })).body.spec).toEqual({
+      colour: "green",
+      size: 2,
+    })
+    await rig.send("PUT", "/resource-definitions/filled", { schema: true })
+    expect(await read("")).toEqual({ colour: "green", size: 2 })
+    expect(await read("/1")).toEqual({ size: 2, colour: "red" })
+  })
+
+  test("a default that does not fit is a fault of its definition", async () => {
+    const schema = { properties: { size: { type: "integer", default: "2" } } }
+    const refused = await rig.send("POST", "/resource-definitions", { name: "unfit", schema })
+    expect(refused.status).toBe(422)
+    expect(refused.body.faults).toEqual([
+      {
+        message: "The default does not fit: Expected integer, found string",
+        path: "/schema/properties/size/default",
+      },
+    ])
+  })
+
   test("a changed definition counts from the next resource on", async () => {
     await rig.send("POST", "/resource-definitions", { name: "moving", schema: true })
     expect((await rig.send("POST", "/resources", { name: "a", resource: "moving", spec: 1 })).status).toBe(

@@ -21,6 +21,18 @@ describe("the client", () => {
     expect(error).toMatchObject({ code: "SERVER_UNREACHABLE", exit: 3 })
   })
 
+  test("says which server is no host", async () => {
+    await using page = server(() => new Response("<html>", { headers: { "content-type": "text/html" } }))
+    const client = createClient(page.url)
+    for (const ask of [client.get("/"), client.find("/"), client.post("/")]) {
+      const error = await ask.catch((thrown: unknown) => thrown)
+      expect(error).toMatchObject({
+        code: "SERVER_UNREACHABLE",
+        message: expect.stringContaining(`${page.url.slice(0, -1)} answers, but not as a Conveyor host: `),
+      })
+    }
+  })
+
   test("turns a problem into an error with the server's sentence and faults", async () => {
     const faults = [{ message: "Expected a name", path: "/name" }]
     await using host = server(() =>

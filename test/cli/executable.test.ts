@@ -76,6 +76,10 @@ describe("the executable", () => {
       exit: 2,
       stderr: expect.stringContaining("Did you mean --port?"),
     })
+    expect(await conveyor(empty.path, "store", "export")).toMatchObject({
+      exit: 2,
+      stderr: expect.stringContaining('("conveyor store export --help" says what it takes)'),
+    })
   })
 
   test("validates pipeline files, with the line of what is wrong", async () => {
@@ -171,8 +175,34 @@ describe("conveyor run", () => {
     const run = await runToEnd(["env", `TMPDIR=${temporary.path}`, executable.path, "run", "gret"], {
       cwd: folder.path,
     })
-    expect(run).toMatchObject({ exit: 2, stderr: expect.stringContaining('"greet"') })
+    expect(run).toMatchObject({
+      exit: 2,
+      stderr: 'conveyor: There is no pipeline "gret" in pipelines (did you mean "greet"?)\n',
+    })
     expect(await readdir(temporary.path)).toEqual([])
+  })
+
+  test("lists the pipelines where none is near the one that does not exist, and the folder where there is none", async () => {
+    await using folder = await folderWith("true")
+    const run = (...more: string[]) => conveyor(folder.path, "run", "deploy", "--data", "data", ...more)
+    expect(await run()).toMatchObject({
+      exit: 2,
+      stderr: 'conveyor: There is no pipeline "deploy" in pipelines; there are greet\n',
+    })
+    await Bun.write(join(folder.path, "empty/.keep"), "")
+    expect(await run("--pipelines", "empty", "--data", "other")).toMatchObject({
+      exit: 2,
+      stderr: 'conveyor: There is no pipeline "deploy" in empty, which has none\n',
+    })
+  })
+
+  test("takes the variables that expressions may read, and the host's labels, as flags", async () => {
+    await using folder = await tempFolder()
+    const wants = `${pipeline('echo "$TEXT"')}    env: { TEXT: "\${{ env.LANGUAGE }}" }\nhost: { gpu: "yes" }\n`
+    await Bun.write(join(folder.path, "pipelines/greet.yaml"), `${wants}queueTimeout: 200ms\n`)
+    const command = ["env", "LANGUAGE=plain English", executable.path, "run", "greet", "--data", "data"]
+    const run = await runToEnd([...command, "--env", "LANGUAGE", "--label", "gpu=yes"], { cwd: folder.path })
+    expect(run).toMatchObject({ exit: 0, stdout: expect.stringContaining("  hello | plain English\n") })
   })
 
   test("runs a file beside a driver that is broken, and says what is wrong with that", async () => {

@@ -110,6 +110,19 @@ describe("conveyor explain", () => {
     expect(JSON.parse(lines.join("\n"))).toMatchObject({ runId, steps: [{ id: "wait" }, { id: "ship" }] })
   })
 
+  test("says how to come to a host where none serves with the settings of this folder", async () => {
+    const gone = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() })
+    const port = String(gone.port)
+    await gone.stop(true)
+    const lines: string[] = []
+    const asked = explain("ffff", { json: false, settings: { port }, print: (line) => lines.push(line) })
+    await expect(asked).rejects.toMatchObject({
+      exit: 3,
+      message: `No host answers at http://127.0.0.1:${port}: start one with "conveyor serve", or name one with --server <url>`,
+    })
+    expect(lines).toEqual([])
+  })
+
   test("says which runs are meant where a beginning is of several, and of none", async () => {
     const runId = await submit("four")
     await submit("five")

@@ -57,6 +57,56 @@ test("a step's lines are told once each, in order, and before its end, also wher
   expect(told).toEqual([...lines.map(({ sequence }) => String(sequence)), "build failed"])
 })
 
+test("lines that come before the start of their step is told wait for it", async () => {
+  const told: string[] = []
+  const lineTold = Promise.withResolvers<void>()
+  const of = (step: string, sequence: number) => ({
+    sequence,
+    step,
+    stream: "stdout",
+    message: `a line of ${step}`,
+  })
+  const view = (id: string, status: string) => ({ ...ended, id, status, result: undefined })
+  const done = (id: string) => ({ ...ended, id, status: "succeeded", result: { success: true } })
+  await using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    routes: {
+      "/runs/:id/events": async () => {
+        await lineTold.promise
+        const steps = [view("build", "running"), done("build"), view("test", "running"), done("test")]
+        return events(...steps.map((step): [string, object] => ["step", step]), ["end", {}])
+      },
+      "/logs/pipeline/:id": () =>
+        events(
+          ["message", of("build", 1)],
+          ["message", of("test", 2)],
+          ["message", { sequence: 3, stream: "api", message: "of no step" }],
+          ["end", {}],
+        ),
+      "/logs": () => Response.json([]),
+      "/runs/:id": () => Response.json({ runId: "r1", steps: [] }),
+    },
+  })
+  const output: RunOutput = {
+    started() {},
+    run() {},
+    log: ({ message }) => {
+      told.push(message)
+      if (message === "of no step") lineTold.resolve()
+    },
+    step: ({ id, status }) => void told.push(`${id} ${status}`),
+    ended() {},
+  }
+  const { signal } = new AbortController()
+  await followRun(createClient(server.url.href), { runId: "r1", output, signal })
+  expect(told).toEqual([
+    "of no step",
+    ...["build running", "a line of build", "build succeeded"],
+    ...["test running", "a line of test", "test succeeded"],
+  ])
+})
+
 test("lines of two places are told once each, and that lines are missing is told once", async () => {
   const told: string[] = []
   const line = (place: number, sequence: number) => ({

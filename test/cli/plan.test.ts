@@ -28,6 +28,19 @@ steps:
 finally:
   - { id: tidy, driver: shell }
 `,
+  "lenient.yaml": `
+name: lenient
+resource: app
+steps:
+  - { id: build, driver: shell }
+  - { id: deploy, if: resource.spec.to == "production", continueOnError: true, driver: shell }
+  - id: report
+    needs: [build]
+    if: has(resource.spec.broken)
+    continueOnError: true
+    driver: shell
+    with: { run: "echo \${{ resource.spec.missing }}" }
+`,
   "broken.yaml": "name: broken\nresource: app\nstepz: []\n",
   "misspelt.yaml": "name: misspelt\nresource: app\non: [update]\nsteps: [{ driver: shel }]\n",
   "pair.yaml":
@@ -107,6 +120,16 @@ describe("conveyor plan", () => {
     expect(lines.at(-1)).toBe('✗ it would fail: step "deploy" failed')
   })
 
+  test("says that steps fail only of those that run", async () => {
+    const skipped = await planned("lenient", { set: ["to=staging"], fail: ["deploy"] })
+    expect(skipped.lines).toContain(" ·  deploy  shell")
+    expect(skipped.lines.at(-1)).toBe("✓ it would succeed, if no step fails")
+    const { lines } = await planned("lenient", { set: ["to=production"], fail: ["deploy"] })
+    expect(lines.at(-1)).toBe('✓ it would succeed, although "deploy" failed')
+    const bySelf = await planned("lenient", { set: ["to=staging", "broken=true"] })
+    expect(bySelf.lines.at(-1)).toBe('✓ it would succeed, although "report" failed')
+  })
+
   test("exits 1 when the run would fail by itself", async () => {
     const { code, lines } = await planned("release", { set: ["x=1"] })
     expect(code).toBe(1)
@@ -135,13 +158,17 @@ describe("conveyor plan", () => {
 
   test("plans what a host has, by its name", async () => {
     await using rig = await apiRig()
-    await rig.send("POST", "/resource-definitions", { name: "app", schema: { required: ["to"] } })
-    const steps = [{ id: "build", driver: "shell", if: 'resource.spec.to == "here"' }]
+    await rig.send("POST", "/resource-definitions", {
+      name: "app",
+      schema: { required: ["to"], properties: { tag: { default: "v1" } } },
+    })
+    const steps = [{ id: "build", driver: "shell", if: 'resource.spec.to + resource.spec.tag == "herev1"' }]
     expect((await rig.send("POST", "/pipelines", { name: "remote", resource: "app", steps })).status).toBe(
       201,
     )
     const { lines } = await planned("remote", { server: rig.url, set: ["to=here"] })
-    expect(lines).toContain('         resource.spec.to  "here"')
+    expect(lines).toContain('         resource.spec.to   "here"')
+    expect(lines).toContain('         resource.spec.tag  "v1"')
     expect(lines).toContain("         → true")
     await expect(planned("remote", { server: rig.url, set: ["x=1"] })).rejects.toThrow(
       'The spec does not match the definition "app"',
@@ -164,7 +191,7 @@ describe("what cannot be planned", () => {
       "xyz",
       {},
       "NOT_FOUND",
-      "; there are a, b, broken, misspelt, release",
+      "; there are a, b, broken, lenient, misspelt, release",
     ],
     [
       "a folder that is not there is told",

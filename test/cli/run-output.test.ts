@@ -70,6 +70,14 @@ describe("the text of a run", () => {
     expect(text).toBe("▶ build (attempt 2) shell\n✗ build (attempt 2) 20ms: exit code 2\n")
   })
 
+  test("has no time of a step that failed before it could begin", () => {
+    const view: StepView = { ...step, status: "failed", message: "no key: branch" }
+    expect(written((output) => output.step(view))).toBe("✗ build: no key: branch\n")
+    const { durationMs: _, ...run } = runOf("failed", [view])
+    const ended = written((output) => output.ended({ ...run, message: "it failed" }, {}))
+    expect(ended).toStartWith("\n✗ failed: it failed\n  ✗ build  failed: no key: branch\n")
+  })
+
   test("ends with the artifacts and the places", () => {
     const text = written((output) =>
       output.ended(runOf("succeeded", [succeeded]), { workspace: "/w", log: "/l" }),
@@ -100,6 +108,14 @@ describe("the text of a run", () => {
   test("lets no escape sequence of a step reach the terminal", () => {
     const message = "\x1b[2Jred \x1b[31mherring\x1b[0m\x1b]0;title\x07\ttab\x08\x9b1m"
     expect(written((output) => output.log({ ...line, message }))).toBe("  build | red herring\ttab\n")
+    const waiting: StepView = { ...step, status: "waiting", message }
+    expect(written((output) => output.step(waiting))).toBe("… build red herring\ttab\n")
+    const made = {
+      ...succeeded,
+      result: { success: true, message: "", data: { path: message, sha256: message } },
+    }
+    const text = written((output) => output.ended(runOf("succeeded", [made]), {}))
+    expect(text).toContain("artifact   red herring\ttab\n  SHA-256  red herring\ttab\n")
   })
 })
 

@@ -22,7 +22,7 @@ test("a worker whose driver hoards memory makes room for a fresh one, and the ho
   const said: string[] = []
   await using drivers = await openDrivers(
     { "hoarding.ts": hoarding },
-    { workerBytesMax: 64 * 1024 * 1024, log: { error: (_, message) => said.push(message) } },
+    { workerBytesMax: 64 * 1024 * 1024, log: { error: (_, message) => said.push(message), warn: () => {} } },
   )
   const kept: number[] = []
   for (let n = 0; n < 8; n++) {

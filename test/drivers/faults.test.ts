@@ -130,6 +130,23 @@ test("what a driver prints goes to its attempt's log", async () => {
   expect(attempt.messages("log")).toEqual(["a { b: 1 }", "c", "d"])
 })
 
+test("what a driver prints when its attempt has ended is not in the log of the next one", async () => {
+  await using drivers = await openDrivers({
+    "late.js": `
+const first = Promise.withResolvers()
+export default {
+  async reconcile(ctx) {
+    if (ctx.input.first) return void setTimeout(() => { console.log("late"); process.stdout.write("late"); first.resolve() }, 20)
+    await first.promise
+    console.log("mine")
+  },
+}`,
+  })
+  await drivers.run("late", { first: true })
+  const { attempt } = await drivers.run("late")
+  expect(attempt.messages()).toEqual(["mine"])
+})
+
 test("a hundred thousand lines arrive in order", async () => {
   await using drivers = await openDrivers({
     "chatty.js": `export default { async reconcile(ctx) { for (let n = 0; n < 100000; n++) ctx.log("line " + n) } }`,

@@ -30,6 +30,21 @@ test("a driver's name is the one it names, or its file's", async () => {
   expect(drivers.host.faults()).toEqual([])
 })
 
+test("a script that may not be executed is no driver, and is said to lack only that", async () => {
+  const script = "#!/bin/sh\necho counted >&2\n"
+  await using drivers = await openDrivers({ "count.sh": script, "lib/part.sh": script, "notes.txt": "text" })
+  expect(drivers.host.faults()).toEqual([
+    {
+      message: "It begins with #! but may not be executed; chmod +x count.sh makes it a driver",
+      file: "count.sh",
+      severity: "warning",
+    },
+  ])
+  await drivers.write("count.sh", script, 0o755)
+  await until("it is a driver", () => drivers.host.list().some(({ name }) => name === "count"))
+  expect(drivers.host.faults()).toEqual([])
+})
+
 test("the hash of a driver is its content's, wherever the folder lies", async () => {
   const text = `import { x } from "./lib/x.ts"\nimport { defineDriver } from "conveyor"\nexport default defineDriver({ name: "d" + x, reconcile() {} })`
   await using one = await openDrivers({ "d.ts": text, "lib/x.ts": "export const x = 1" })
@@ -95,8 +110,14 @@ test("a change of content that is none keeps the hash and tells nobody", async (
   await using drivers = await openDrivers({ "d.js": says("same") })
   let changes = 0
   drivers.host.onChange(() => changes++)
-  await drivers.write("d.js", says("same"))
-  await drivers.write("z.js", says("a marker that was seen later"))
+  // Written in place, a file is empty for a moment, which a busy machine may see: that is a change.
+  for (const [name, message] of [
+    ["d.js", "same"],
+    ["z.js", "a marker that is seen later"],
+  ] as const) {
+    await Bun.write(join(drivers.folder, ".unfinished"), says(message))
+    await rename(join(drivers.folder, ".unfinished"), join(drivers.folder, name))
+  }
   await until("the marker is there", () => drivers.host.find("z"))
   expect(changes).toBe(1)
 })
@@ -177,13 +198,19 @@ test("what is wrong with a driver is said in the log once", async () => {
   const folder = join(temp.path, "drivers")
   await Bun.write(join(folder, "d.js"), "export default {")
   const said: string[] = []
-  const log = { error: (_fields: object, message: string) => void said.push(message) }
+  const log = {
+    error: (_fields: object, message: string) => void said.push(message),
+    warn: (_fields: object, message: string) => void said.push(`warning: ${message}`),
+  }
   await using host = createDriverHost({ folder, data: join(temp.path, "data"), log })
   await host.start()
   expect(said).toEqual([expect.stringMatching(/^d\.js:1:\d+: /)])
   await Bun.write(join(folder, "other.js"), says("x"))
   await until("the other driver serves", () => host.find("other") !== undefined)
   expect(said).toHaveLength(1)
+  await Bun.write(join(folder, "count.sh"), "#!/bin/sh\n")
+  await until("the script that is no driver is said", () => said.length > 1)
+  expect(said.slice(1)).toEqual([expect.stringMatching(/^warning: count\.sh: .*chmod \+x/)])
 })
 
 test("a hash that no driver has fails its attempt", async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { shippedDrivers } from "../../src/drivers/shipped.ts"
+import { isJsonObject } from "../../src/model/json.ts"
 import { tempFolder } from "../rig/temp-folder.ts"
 import { type DriverRig, openDrivers } from "./driver-rig.ts"
 
@@ -94,11 +95,18 @@ test("an input that does not validate fails the attempt with the path of each fa
   expect(message).toMatch(/^The step's input does not validate: with\.run: .*; with\.cwd: /)
 })
 
-test.each(["archive", "git", "http", "shell"])("%s refuses an input it does not have", async (driver) => {
-  const { success, message } = await drivers.run(driver, { hearders: {} })
-  expect(success).toBe(false)
-  expect(message).toBe("The step's input does not validate: with.hearders: There is no such input")
-})
+test.each(["archive", "git", "http", "shell"])(
+  "%s names its inputs to who asks for another",
+  async (driver) => {
+    const { success, message } = await drivers.run(driver, { hearders: {} })
+    expect(success).toBe(false)
+    const { inputSchema } = drivers.host.schemasOf(drivers.hashOf(driver))
+    const inputs = isJsonObject(inputSchema?.["properties"]) ? Object.keys(inputSchema["properties"]) : []
+    expect(message).toBe(
+      `The step's input does not validate: with.hearders: There is no such input; there are ${inputs.join(", ")}`,
+    )
+  },
+)
 
 test.each(["main", "topic", "v1", "commit"])("git clones %s, with and without depth", async (name) => {
   await using source = await repository()
@@ -182,6 +190,35 @@ test("http names what it could not reach, without the query", async () => {
   const { success, message } = await drivers.run("http", { url: `${href}hook?token=secret` })
   expect(success).toBe(false)
   expect(message).toStartWith(`GET ${href}hook got no answer: `)
+})
+
+test("http names neither who asks nor the password that is in a URL", async () => {
+  await using server = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch: (request) => new Response(request.headers.get("authorization")),
+  })
+  const { port } = server.url
+  const { message, data, attempt } = await drivers.run("http", {
+    url: `http://me:secret@127.0.0.1:${port}/a@b`,
+  })
+  expect(message).toBe(`GET http://127.0.0.1:${port}/a@b answered 200`)
+  expect(attempt.messages().join()).not.toContain("secret")
+  expect(data).toMatchObject({ body: `Basic ${btoa("me:secret")}` })
+})
+
+test.each([
+  [{ json: 1, body: "1" }, "Expected one of json, body and file, not several"],
+  [{ body: "1", file: "one" }, "Expected one of json, body and file, not several"],
+  [{ method: "get", json: null }, "A GET request sends nothing; expected another method, such as POST"],
+  [{ method: "HEAD", file: "one" }, "A HEAD request sends nothing; expected another method, such as POST"],
+])("http refuses %j before it asks anything, and for good", async (input, fault) => {
+  const result = await drivers.attempt("http", { input: { url: "http://127.0.0.1:1", ...input } }).result
+  expect(result).toEqual({
+    success: false,
+    message: `The step's input does not validate: with: ${fault}`,
+    retryable: false,
+  })
 })
 
 test("http keeps the beginning of an answer that has no end", async () => {

@@ -12,7 +12,7 @@ import { shop } from "../rig/shop.ts"
 
 /*
  * A plan is worth what the engine does: random pipelines, with random steps that fail, are planned and then really run, and
- * both must agree on which steps run, which are skipped and why, and on how the run ends.
+ * both must agree on which steps run and what they are given, which are skipped and why, and on how the run ends.
  */
 
 const spec = { to: "prod", n: 3 }
@@ -58,9 +58,18 @@ const cases: fc.Arbitrary<Case> = fc
   .map(({ steps, last, lastFails, isLine, failFast }) => {
     const pipeline = pipelineOf({
       failFast: isLine && failFast,
+      metadata: { to: `\${{ resource.spec.to }}-\${{ resource.spec.n }}` },
+      env: { TO: `to \${{ metadata.to }}` },
       ...(last.length === 0
         ? {}
-        : { finally: last.map((each, n) => ({ id: `z${n}`, driver: "work", ...ifOf(each) })) }),
+        : {
+            finally: last.map((each, n) => ({
+              id: `z${n}`,
+              driver: "work",
+              ...ifOf(each),
+              ...withStatusOf(steps.map((_, index) => `s${index}`)),
+            })),
+          }),
       steps: steps.map((step, index): PipelineSource["steps"][number] => {
         const needs = isLine ? [index - 1] : step.needs
         const near = needs.filter((need) => need >= 0 && need < index)
@@ -69,6 +78,7 @@ const cases: fc.Arbitrary<Case> = fc
           id: `s${index}`,
           driver: "work",
           ...ifOf(asks === undefined ? step.if : `steps.s${asks.of}.status == "${asks.status}"`),
+          ...withStatusOf(near.map((need) => `s${need}`)),
           ...(step.ensure === null ? {} : { ensure: { driver: "work", ...ifOf(step.ensure) } }),
           ...(step.continueOnError ? { continueOnError: true } : {}),
           needs: near.map((need) => ({ step: `s${need}`, optional: step.optional })),
@@ -78,6 +88,12 @@ const cases: fc.Arbitrary<Case> = fc
     const fails = steps.flatMap((step, index) => (step.fails ? [`s${index}`] : []))
     return { pipeline, fails: new Set(lastFails ? [...fails, "z0"] : fails) }
   })
+
+/** Reads what is known in a plan too: how the steps before ended, and what the pipeline, the resource and the event say. */
+function withStatusOf(ids: readonly string[]): Pick<PipelineSource["steps"][number], "with"> {
+  const about = `\${{ metadata.to }} \${{ env.TO }} \${{ resource.metadata.to }} \${{ event }} \${{ run.pipeline }}`
+  return { with: { about, ...Object.fromEntries(ids.map((id) => [id, `\${{ steps.${id}.status }}`])) } }
+}
 
 function ifOf(condition: string | undefined): { readonly if?: string } {
   return condition === undefined ? {} : { if: condition }
@@ -93,10 +109,9 @@ function planned({ pipeline, fails }: Case) {
     fails,
     madeUp: new Set(["id", "name", "version"]),
   })
+  const planned = waves.flatMap(({ steps }) => steps)
   const steps = new Map([
-    ...waves.flatMap(({ steps }) =>
-      steps.map(({ id, outcome }) => [id, outcome === "fails" ? "failed" : "succeeded"] as const),
-    ),
+    ...planned.map(({ id, outcome }) => [id, outcome === "fails" ? "failed" : "succeeded"] as const),
     ...skipped.map(
       ({ id, because, message }) =>
         // A run says of a false condition what it was, too.
@@ -106,11 +121,19 @@ function planned({ pipeline, fails }: Case) {
         ] as const,
     ),
   ])
-  return { verdict, steps: pipeline.steps.map(({ id }) => [id, steps.get(id)]) }
+  const given = planned.flatMap(({ id, condition, with: input = {} }) =>
+    condition?.outcome === "error" ? [] : [[id, input] as const],
+  )
+  return {
+    verdict,
+    steps: pipeline.steps.map(({ id }) => [id, steps.get(id)]),
+    given: Object.fromEntries(given),
+  }
 }
 
 /** Drivers that know at once how a step ends. */
 class DecidedDrivers extends ScriptedDrivers {
+  readonly given: Record<string, Attempt["input"]> = {}
   readonly #fails: ReadonlySet<string>
 
   constructor(fails: ReadonlySet<string>) {
@@ -118,7 +141,8 @@ class DecidedDrivers extends ScriptedDrivers {
     this.#fails = fails
   }
 
-  override async run({ stepId }: Attempt): Promise<AttemptResult> {
+  override async run({ stepId, input }: Attempt): Promise<AttemptResult> {
+    this.given[stepId] = input
     return { success: !this.#fails.has(stepId), message: "" }
   }
 }
@@ -126,7 +150,8 @@ class DecidedDrivers extends ScriptedDrivers {
 /** What comes of it on a real engine and a real store. */
 async function run({ pipeline, fails }: Case) {
   await using store = await openSqlite(":memory:")
-  await using _engine = await startEngine(store, new DecidedDrivers(fails))
+  const drivers = new DecidedDrivers(fails)
+  await using _engine = await startEngine(store, drivers)
   const { status, message, steps } = await ended(store, await submit(store, { pipeline, spec }))
   return {
     verdict: { status, message },
@@ -134,11 +159,12 @@ async function run({ pipeline, fails }: Case) {
       id,
       status === "skipped" ? `skipped: ${message.replace(/^(its condition is false): .*/, "$1")}` : status,
     ]),
+    given: drivers.given,
   }
 }
 
 describe("a plan and a run", () => {
-  test("agree on what runs, what is skipped and why, and how it ends", async () => {
+  test("agree on what runs and what it is given, what is skipped and why, and how it ends", async () => {
     await fc.assert(
       fc.asyncProperty(cases, async (given) => {
         expect(planned(given)).toEqual((await run(given)) as ReturnType<typeof planned>)

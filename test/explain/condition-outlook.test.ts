@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
 import { type ConditionOutlook, outlookOf } from "../../src/explain/condition-outlook.ts"
 import type { ExpressionScope } from "../../src/model/expression.ts"
 import { shop } from "../rig/shop.ts"
@@ -54,12 +55,76 @@ const situations: readonly (readonly [
   ["resource.", "error"],
 ]
 
+/** A condition, and what it comes to: undefined where that is open. */
+interface Condition {
+  readonly source: string
+  readonly truth: boolean | undefined
+}
+
+const text = fc.constantFrom(
+  ...[
+    `"a"`,
+    `"("`,
+    `')'`,
+    `"a\\")("`,
+    `'it\\'s ('`,
+    `"'("`,
+    `'")'`,
+    `"""x"(y"""`,
+    `r"\\("`,
+    `"a || b"`,
+    `'''q')'''`,
+  ],
+)
+const atom: fc.Arbitrary<Condition> = fc.oneof(
+  fc.tuple(text, text).map(([a, b]) => ({ source: `${a} == ${b}`, truth: a === b })),
+  text.map((a) => ({ source: `(size((${a})) + 1) * 2 < (3 - 2)`, truth: false })),
+  text.map((a) => ({ source: `steps.test.data[${a}] == 1`, truth: undefined })),
+  fc.constant({ source: `resource.spec.env == "dev" // (`, truth: true }),
+)
+const { conditions } = fc.letrec<{ conditions: Condition; inner: Condition }>((tie) => ({
+  inner: tie("conditions").map(({ source, truth }) => ({ source: `(${source}\n)`, truth })),
+  conditions: fc.oneof(
+    { maxDepth: 4, depthSize: "medium" },
+    atom,
+    tie("inner"),
+    tie("inner").map(({ source, truth }) => ({
+      source: `! ${source}`,
+      truth: truth === undefined ? undefined : !truth,
+    })),
+    fc.tuple(tie("inner"), tie("inner")).map(([a, b]) => ({
+      source: `${a.source} && ${b.source}`,
+      truth: a.truth === false || b.truth === false ? false : a.truth && b.truth,
+    })),
+    fc.tuple(tie("inner"), tie("inner")).map(([a, b]) => ({
+      source: `${a.source}|| ${b.source}`,
+      truth: a.truth || b.truth ? true : a.truth === false ? b.truth : undefined,
+    })),
+    fc.tuple(tie("inner"), tie("inner"), tie("inner")).map(([a, b, c]) => ({
+      source: `${a.source} ? ${b.source} : ( ${c.source} )`,
+      truth: a.truth === undefined ? undefined : a.truth ? b.truth : c.truth,
+    })),
+  ),
+}))
+
 describe("the outlook of a condition", () => {
   for (const [source, outcome, falseParts] of situations) {
     test(`is ${outcome} for ${source}`, () => {
       expect(look(source)).toMatchObject({ outcome, ...(falseParts === undefined ? {} : { falseParts }) })
     })
   }
+
+  test("is what its parts come to, however they are joined and whatever their texts hold", () => {
+    fc.assert(
+      fc.property(conditions, ({ source, truth }) => {
+        const { outcome, falseParts = [] } = look(source)
+        expect({ source, outcome }).toEqual({ source, outcome: truth === undefined ? "open" : `${truth}` })
+        for (const part of falseParts)
+          expect({ part, outcome: look(part).outcome }).toEqual({ part, outcome: "false" })
+      }),
+      { numRuns: 1_000 },
+    )
+  })
 
   test("shows what it read, and leaves open what is not known yet", () => {
     expect(look(`resource.spec.env == "dev" && steps.test.success && failure()`).values).toEqual([

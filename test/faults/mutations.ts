@@ -150,12 +150,6 @@ export const mutations: readonly Mutation[] = [
     becomes: "if (!handles && brokenBy === step.id) return",
   },
   {
-    name: "cleanup begins while the way may still be gone",
-    file: "src/engine/plan.ts",
-    text: "if (decided(this.#observed.run) === undefined) return\n    if",
-    becomes: "if",
-  },
-  {
     name: "what needs a step does not wait for what that ensures",
     file: "src/model/standing.ts",
     text: "if (flows.get(id)?.ended === false) by.push(id)",

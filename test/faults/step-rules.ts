@@ -12,7 +12,8 @@ import { failureOf, faultOfOrder, handles, isStopping, type Scene } from "./orde
  *   - a step is skipped before it was attempted, where it has an `if`
  *   - an attempt is ended by the host that holds it; when nobody holds it, it is cancelled where its run goes on without
  *     it, and a cut-off attempt that must not be done twice waits for a word
- *   - a step is tried again only when its attempt failed and `retry` has one left, and fails only when it has none
+ *   - a step is tried again only when its attempt failed, `retry` has one left and its driver does not say that it is in
+ *     vain; and fails only when there is no other attempt
  *   - an attempt that takes up a cut-off one goes under that one's origin, so that both have the same token; any other
  *     goes under its own
  *   - a cut-off attempt of a step with `effects: once` is followed by a probe or a word, never by another attempt, and
@@ -66,10 +67,12 @@ export function faultOfStep(moment: StepMoment): string | undefined {
 /** A step is done again, as if it had not run. */
 function faultOfReset({ before, after, held }: StepMoment): string | undefined {
   if (!held) return "is done again, and its run was not held"
-  const hadNotBegun = before?.status === "waiting" && before.attempt === 0
-  const hadEnded =
-    before !== undefined && ["failed", "cancelled", "skipped", "succeeded"].includes(before.status)
-  if (!hadEnded && !hadNotBegun) return "is done again, and had not ended"
+  const isQueued = before?.status === "waiting" && before.attempt === 0
+  if (
+    before === undefined ||
+    !(isQueued || ["failed", "cancelled", "skipped", "succeeded"].includes(before.status))
+  )
+    return "is done again, and had not ended"
   const last = ("lastAttempt" in before ? before.lastAttempt : undefined) ?? before.attempt
   return after.attempt === last ? undefined : `came after #${last}`
 }
@@ -124,6 +127,7 @@ function faultOfEnd(moment: StepMoment, before: Running): string | undefined {
     if (asks) return before.probing === undefined ? "is asked about, and nothing cut it off" : undefined
     if (after.waitingFor.type !== "timer")
       return `waits for a ${after.waitingFor.type} in the hands of its host`
+    if (moment.givesUp) return "is tried again, and its driver says that it is in vain"
     const attempts = step?.retry?.attempts ?? 1
     return madeBy(before) < attempts ? undefined : `is tried again, and ${attempts} are all it has`
   }

@@ -199,6 +199,11 @@ describe("a fault", () => {
       'f.yaml:5:19: Expected one of "array", "boolean", "integer", "null", "number", "object", "string" (did you mean "string"?)',
     ],
     [
+      "a default in a definition's schema",
+      "kind: ResourceDefinition\nname: x\nschema:\n  properties:\n    size: { type: integer, default: [1] }\n",
+      "f.yaml:5:37: The default does not fit: Expected integer, found array",
+    ],
+    [
       "a definition's schema of draft 4",
       "kind: ResourceDefinition\nname: x\nschema:\n  $schema: http://json-schema.org/draft-04/schema#\n  required: []\n",
       "f.yaml:5:13: Expected not to have fewer than 1 items",
@@ -221,6 +226,16 @@ describe("a fault", () => {
   ]
   test.each(cases)("about %s points at its place", async (_, text, expected) => {
     expect(await faultsOf(text)).toEqual([expected])
+  })
+
+  test.each([
+    [`with: { url: \${{ resource.spec.repo }}, depth: 1 }`, 14],
+    [`with: { run: ./deploy "\${{ resource.name }}" }`, 24],
+  ])("about an expression without quotes within braces is one, and says that: %s", async (input, column) => {
+    const text = `name: x\nresource: y\nsteps:\n  - driver: shell\n    ${input}\n  - driver: shell\n    if: event == 'create'\n`
+    expect(await faultsOf(text)).toEqual([
+      `f.yaml:5:${column + 4}: Where YAML stands in { }, a text with an expression in it must be quoted: "\${{ resource.name }}"`,
+    ])
   })
 
   test("about nesting, size or too many aliases is one, and quick", async () => {
