@@ -167,7 +167,8 @@ export class Engine implements AsyncDisposable {
   #onHosts(changes: readonly Change[]): void {
     for (const change of changes) this.#otherHosts.observe(change)
     this.#bundles.lookAgain()
-    this.#data.lookAgain()
+    // Records change with every attempt: only one that is new says that a host may answer again.
+    if (changes.some(isArrival)) this.#data.lookAgain()
     this.#runs.wakeAll()
   }
 
@@ -383,6 +384,10 @@ export class Engine implements AsyncDisposable {
     this.#runs.forget(runId)
     this.#starved.delete(runId)
   }
+}
+
+function isArrival(change: Change): boolean {
+  return change.type === "put" && change.entry.createRevision === change.entry.modRevision
 }
 
 function clock(): Now {

@@ -55,7 +55,7 @@ export class LargeData {
     }
   }
 
-  /** Hosts came or went: who could not be asked may be there again. */
+  /** A host has come: who could not be asked may be there again. */
   lookAgain(): void {
     this.#askAgainAt.clear()
   }
