@@ -167,6 +167,8 @@ export class Engine implements AsyncDisposable {
   #onHosts(changes: readonly Change[]): void {
     for (const change of changes) this.#otherHosts.observe(change)
     this.#bundles.lookAgain()
+    // Records change with every attempt: only one that is new says that a host may answer again.
+    if (changes.some(isArrival)) this.#data.lookAgain()
     this.#runs.wakeAll()
   }
 
@@ -266,8 +268,11 @@ export class Engine implements AsyncDisposable {
     for (const transition of taken) {
       const { type } = transition
       if (type === "settle" || type === "release") this.#forget(run.runId, transition.stepId)
-      // At once, so that its slot counts as taken before anybody else looks for one.
-      else if (type === "start" && this.#lease.current === held) this.#launch(run, transition.stepId)
+      // At once, so that its slot counts as taken before anybody else looks for one. Not when the answer came late: the
+      // lease may have ended, and the attempt that is known by then may be another host's.
+      else if (type === "start" && this.#lease.current === held) {
+        if (run.isHeld(transition.stepId, transition.state)) this.#launch(run, transition.stepId)
+      }
     }
     return true
   }
@@ -379,6 +384,10 @@ export class Engine implements AsyncDisposable {
     this.#runs.forget(runId)
     this.#starved.delete(runId)
   }
+}
+
+function isArrival(change: Change): boolean {
+  return change.type === "put" && change.entry.createRevision === change.entry.modRevision
 }
 
 function clock(): Now {

@@ -21,6 +21,8 @@ export function dataIn(state: DataState | undefined): Json | undefined {
 /** How many looks at runs hold large data at the same moment, and how much of it is kept between looks, in bytes of JSON. */
 const holdersMax = 4
 const keptBytesMax = 64 * 1024 * 1024
+/** A host that could not be asked is not asked again for this long, and then by one look at a time. */
+const awayMs = 3_000
 
 /** Brings large data into memory for looks at runs, and keeps what was used last. */
 export class LargeData {
@@ -30,6 +32,8 @@ export class LargeData {
   #keptBytes = 0
   #holders = 0
   readonly #waiting: (() => void)[] = []
+  /** When to ask for what lies in a folder again whose host could not be asked, by the monotonic clock. */
+  readonly #askAgainAt = new Map<string, number>()
 
   constructor(results: Pick<ResultStore, "read">) {
     this.#results = results
@@ -51,6 +55,11 @@ export class LargeData {
     }
   }
 
+  /** A host has come: who could not be asked may be there again. */
+  lookAgain(): void {
+    this.#askAgainAt.clear()
+  }
+
   async #enter(): Promise<void> {
     if (this.#holders < holdersMax) this.#holders++
     else await new Promise<void>((resolve) => this.#waiting.push(resolve))
@@ -70,6 +79,21 @@ export class LargeData {
       this.#kept.set(ref.sha256, kept)
       return { type: "here", value: kept.value }
     }
+    // A silent host takes its time for each question: it must not take the places of all that ask others.
+    const againAt = this.#askAgainAt.get(ref.folder)
+    if (againAt !== undefined && performance.now() < againAt) return { type: "away" }
+    if (againAt !== undefined) this.#isAway(ref)
+    const state = await this.#ask(ref)
+    if (state.type === "away") this.#isAway(ref)
+    else this.#askAgainAt.delete(ref.folder)
+    return state
+  }
+
+  #isAway({ folder }: DataRef): void {
+    this.#askAgainAt.set(folder, performance.now() + awayMs)
+  }
+
+  async #ask(ref: DataRef): Promise<DataState> {
     try {
       const value = JSON.parse(new TextDecoder().decode(await this.#results.read(ref))) as Json
       this.#keep(ref, value)

@@ -67,6 +67,12 @@ export class ObservedRun {
     this.#misses++
   }
 
+  /** Is the step held, as far as is known, by this host for this attempt? */
+  isHeld(stepId: string, { hostId, attempt }: Claim): boolean {
+    const claim = this.claims.get(stepId)
+    return claim?.hostId === hostId && claim.attempt === attempt
+  }
+
   /** See {@link Observed.dueMs}. */
   dueMs(since: string, durationMs: number, now: Now): number {
     const timer = `${since}+${durationMs}`

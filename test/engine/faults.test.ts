@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import pino from "pino"
 import type { Attempt } from "../../src/drivers/driver-host.ts"
 import type { DriverResult } from "../../src/model/driver.ts"
-import { prefixes, runKey, stepsPrefix } from "../../src/store/keys.ts"
+import { claimKey, hostLeaseKey, prefixes, runKey, stepsPrefix } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
 import { claimOn, ended, pipelineOf, startEngine, stepIn, submit } from "../rig/belt.ts"
@@ -336,3 +336,34 @@ async function cancel(store: Store, runId: string): Promise<void> {
     return await store.commit([guard], [{ type: "put", key: entry.key, value: JSON.stringify(run) }])
   })
 }
+
+test("a host that hears late of its own claim does not start what another one has taken over by then", async () => {
+  await using real = await openSqlite(":memory:")
+  const store = new FaultyStore(real)
+  const late = new ScriptedDrivers("build")
+  await using _late = await startEngine(store, late, { hostId: "late" })
+  store.holdAnswers("runs/claim/")
+  const runId = await submit(real, { pipeline: build })
+  await until("it has the claim", async () => (await claimOn(real, runId, "build"))?.hostId === "late")
+  const drivers = new ScriptedDrivers("build")
+  await using _other = await startEngine(real, drivers)
+  // Its lease ends, and it has not heard of that.
+  await real.commit(
+    [],
+    [
+      { type: "delete", key: hostLeaseKey("late") },
+      { type: "delete", key: claimKey(runId, "build") },
+    ],
+  )
+  const takenOver = await drivers.nextAttempt()
+  const hasHeard = async () => {
+    const { revision } = await real.list(prefixes.runs)
+    await until("it has heard of it", () => (store.heard.get(prefixes.runs) ?? 0) >= revision)
+  }
+  await hasHeard()
+  store.releaseAnswers()
+  takenOver.succeed()
+  expect((await ended(real, runId)).status).toBe("succeeded")
+  await hasHeard()
+  expect([late.history, drivers.history]).toEqual([[], ["build#2"]])
+})

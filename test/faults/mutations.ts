@@ -146,8 +146,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a failure keeps nothing after it from starting",
     file: "src/model/standing.ts",
-    text: "if (!handles && brokenBy !== undefined) return",
-    becomes: "if (!handles && brokenBy === step.id) return",
+    text: "if (!handlesEnds(step) && brokenBy !== undefined) return",
+    becomes: "if (!handlesEnds(step) && brokenBy === step.id) return",
   },
   {
     name: "what needs a step does not wait for what that ensures",

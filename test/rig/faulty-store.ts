@@ -1,4 +1,5 @@
 import { ConveyorError } from "../../src/errors.ts"
+import { revisionOf } from "../../src/store/change.ts"
 import type {
   Change,
   Guard,
@@ -18,6 +19,9 @@ export class FaultyStore implements Store {
   readonly #store: Store
   #heldWatches: (PromiseWithResolvers<void> & { readonly prefix: string }) | undefined
   #heldLists: PromiseWithResolvers<void> | undefined
+  #heldAnswers: (PromiseWithResolvers<void> & { readonly prefix: string }) | undefined
+  /** The revision up to which watches of a prefix have been heard. */
+  readonly heard = new Map<string, Revision>()
   #outage = false
   /** Commits that happen and whose answer is lost, from now on. */
   lostAnswers = 0
@@ -55,6 +59,15 @@ export class FaultyStore implements Store {
     this.#heldLists = undefined
   }
 
+  /** Commits that write a key with this prefix happen, and are answered at {@link releaseAnswers}. */
+  holdAnswers(prefix: string): void {
+    this.#heldAnswers ??= { ...Promise.withResolvers<void>(), prefix }
+  }
+  releaseAnswers(): void {
+    this.#heldAnswers?.resolve()
+    this.#heldAnswers = undefined
+  }
+
   /** Every watch loses its history: what happened meanwhile is not delivered. */
   compact(): void {
     this.#broken.abort()
@@ -89,7 +102,9 @@ export class FaultyStore implements Store {
     this.#checkThere()
     const { refusedPrefix } = this
     if (refusedPrefix !== undefined && writes.some(({ key }) => key.startsWith(refusedPrefix))) this.#refuse()
+    const held = this.#heldAnswers
     const revision = await this.#store.commit(guards, writes)
+    if (held !== undefined && writes.some(({ key }) => key.startsWith(held.prefix))) await held.promise
     if (this.lostAnswers > 0) {
       this.lostAnswers--
       this.#refuse()
@@ -103,6 +118,8 @@ export class FaultyStore implements Store {
       if (prefix.startsWith(this.#heldWatches?.prefix ?? "")) await this.#heldWatches?.promise
       if (signal.aborted || broken.aborted) break
       yield changes
+      const [last] = changes.slice(-1)
+      if (last !== undefined) this.heard.set(prefix, revisionOf(last))
     }
     if (broken.aborted && !signal.aborted) throw new ConveyorError("COMPACTED", "that history is gone")
   }
