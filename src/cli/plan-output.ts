@@ -1,5 +1,5 @@
-import type { DryRun, Wave } from "../explain/dry-run.ts"
 import { listNames } from "../explain/name-list.ts"
+import type { DryRun, Wave } from "../explain/planned-run.ts"
 import { formatDuration } from "../model/duration.ts"
 import { formatLabels } from "../model/labels.ts"
 import type { Pipeline } from "../model/pipeline.ts"

@@ -1,6 +1,7 @@
 import { type Flags, loadConfig } from "../config.ts"
 import { ConveyorError } from "../errors.ts"
-import { type DryRun, dryRun } from "../explain/dry-run.ts"
+import { dryRun } from "../explain/dry-run.ts"
+import type { DryRun } from "../explain/planned-run.ts"
 import { type ResourceEvent, resourceEvents } from "../model/event.ts"
 import { describeFault, type Fault } from "../model/fault.ts"
 import { nearestName } from "../model/nearest.ts"

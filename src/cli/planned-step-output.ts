@@ -1,5 +1,5 @@
-import type { DryRun, Otherwise, PlannedStep, SkippedStep } from "../explain/dry-run.ts"
 import { listNames } from "../explain/name-list.ts"
+import type { DryRun, Otherwise, PlannedStep, SkippedStep } from "../explain/planned-run.ts"
 import { formatDuration } from "../model/duration.ts"
 import { hasExpressions } from "../model/expression.ts"
 import { isJsonObject, type Json } from "../model/json.ts"

@@ -4,7 +4,7 @@ import type { Pipeline, PipelineStep } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
 import type { Claim, Run, StepState } from "../model/run.ts"
 import type { CurrentPipeline } from "./current-pipelines.ts"
-import type { DataState } from "./large-data.ts"
+import type { DataState } from "./data-state.ts"
 
 /* What `plan` decides on, and what it decides. */
 

@@ -2,21 +2,7 @@ import { ConveyorError, messageOf } from "../errors.ts"
 import type { DataRef } from "../model/driver.ts"
 import type { Json } from "../model/json.ts"
 import type { ResultStore } from "../results/result-store.ts"
-import type { ObservedRun } from "./observe.ts"
-
-/**
- * What is known of large data once it was asked for. `away`: the host that has it cannot be asked now. `lost`: nobody has
- * it any more, as the message says.
- */
-export type DataState =
-  | { readonly type: "here"; readonly value: Json }
-  | { readonly type: "away" }
-  | { readonly type: "lost"; readonly message: string }
-
-/** The data itself, when it is at hand. */
-export function dataIn(state: DataState | undefined): Json | undefined {
-  return state?.type === "here" ? state.value : undefined
-}
+import { type DataState, dataIn } from "./data-state.ts"
 
 /** How many looks at runs hold large data at the same moment, and how much of it is kept between looks, in bytes of JSON. */
 const holdersMax = 4
@@ -40,7 +26,7 @@ export class LargeData {
   }
 
   /** What the look at a run asks for stays at hand as `run.data` until this is disposed. Nothing is read before. */
-  holdFor(run: ObservedRun): Disposable {
+  holdFor(run: { data: HeldData | undefined }): Disposable {
     const held = new HeldData({
       read: (ref) => this.#read(ref),
       enter: () => this.#enter(),

@@ -7,8 +7,8 @@ import { type RunContent, startScope, stepScope } from "../model/run-scope.ts"
 import type { Standings, Upstream } from "../model/standing.ts"
 import { upstreamOf } from "../model/step-graph.ts"
 import type { Knowledge } from "./condition-outlook.ts"
-import type { DryRunSources } from "./dry-run.ts"
 import { haveEnded } from "./name-list.ts"
+import type { DryRunSources } from "./planned-run.ts"
 
 /** How far a dry run has come. */
 export interface DryProgress {

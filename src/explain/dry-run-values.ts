@@ -5,9 +5,9 @@ import type { RunValues } from "../model/run.ts"
 import { metadataOf, type RunContent } from "../model/run-scope.ts"
 import { durationOf, textsOf } from "../model/run-values.ts"
 import type { Knowledge } from "./condition-outlook.ts"
-import type { DryRun, DryRunSources, PlannedStep } from "./dry-run.ts"
 import { knowledgeAtStart, shownVariables } from "./dry-run-knowledge.ts"
 import { isOpen, knownValue, type Looking } from "./known-values.ts"
+import type { DryRun, DryRunSources, PlannedStep } from "./planned-run.ts"
 
 /** The pipeline's own values: as expressions see them, and as they are shown; or why the run would fail for them. */
 export type OwnValues =

@@ -12,9 +12,9 @@ import {
 } from "../model/standing.ts"
 import { failureOf, withCleanup } from "../model/verdict.ts"
 import { type ConditionOutlook, outlookOf } from "./condition-outlook.ts"
-import type { DryRun, DryRunSources, PlannedStep, SkippedStep, Wave } from "./dry-run.ts"
 import { knowledgeAt } from "./dry-run-knowledge.ts"
 import { givenTo } from "./dry-run-values.ts"
+import type { DryRun, DryRunSources, PlannedStep, SkippedStep, Wave } from "./planned-run.ts"
 
 /** The way through a pipeline. */
 export type Walk = Pick<DryRun, "waves" | "skipped" | "verdict">

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
+import type { DataState } from "../../src/engine/data-state.ts"
 import type { HostView, LocalAttempt, Observed, Plan } from "../../src/engine/decision.ts"
-import type { DataState } from "../../src/engine/large-data.ts"
 import { plan } from "../../src/engine/plan.ts"
 import type { ConcurrencyRecord } from "../../src/model/concurrency.ts"
 import type { Pipeline, PipelineStep } from "../../src/model/pipeline.ts"

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { type DryRun, dryRun, type PlannedStep } from "../../src/explain/dry-run.ts"
+import { dryRun } from "../../src/explain/dry-run.ts"
+import type { DryRun, PlannedStep } from "../../src/explain/planned-run.ts"
 import type { Json, JsonObject } from "../../src/model/json.ts"
 import type { PipelineSource } from "../../src/model/pipeline-source.ts"
 import { pipelineOf } from "../rig/belt.ts"
