@@ -90,6 +90,21 @@ describe("the executable", () => {
     expect(bad.exit).not.toBe(0)
     expect(bad.stdout + bad.stderr).toContain("bad.yaml:3")
   })
+
+  test("finds an input that a shipped driver does not have, before anything runs", async () => {
+    await using folder = await folderWith("true")
+    const slip = "name: slip\nresource: x\nsteps:\n  - driver: shell\n    with: { run: 'true', cwdd: src }\n"
+    await Bun.write(join(folder.path, "pipelines/slip.yaml"), slip)
+    const told = 'pipelines/slip.yaml:5:26: The driver "shell" has no input "cwdd" (did you mean "cwd"?)\n'
+    expect(await conveyor(folder.path, "validate")).toMatchObject({
+      exit: 1,
+      stdout: expect.stringContaining(told),
+    })
+    expect(await conveyor(folder.path, "plan", "slip")).toMatchObject({
+      exit: 1,
+      stdout: expect.stringMatching(/slip\.yaml:5:26: .*would fail/s),
+    })
+  })
 })
 
 describe("conveyor plan and explain", () => {

@@ -85,6 +85,41 @@ test("an unknown driver is a warning, and the exit code is 0", async () => {
   )
 })
 
+test("an input that a shipped driver does not have is an error, and what it may refuse a warning", async () => {
+  await using folder = await tempFolder()
+  const file = join(folder.path, "a.yaml")
+  const steps =
+    "  - driver: git\n    with: { branch: main, depth: many }\n  - driver: shell\n    with: { cwdd: src }\n"
+  await writeFile(file, `name: a\nresource: app\nsteps:\n${steps}`)
+  expect(await validated([file])).toEqual({
+    code: 1,
+    lines: [
+      `${file}:5:13: The driver "git" has no input "branch"; there are url, ref, depth, path`,
+      "      with: { branch: main, depth: many }",
+      "              ^",
+      `warning: ${file}:5:34: The driver "git" may refuse this: Expected integer, found string`,
+      "      with: { branch: main, depth: many }",
+      "                                   ^",
+      `${file}:7:13: The driver "shell" has no input "cwdd" (did you mean "cwd"?)`,
+      "      with: { cwdd: src }",
+      "              ^",
+      "1 file, 1 pipeline, 0 resource definitions: 2 errors, 1 warning",
+    ],
+  })
+  await writeFile(file, "name: a\nresource: app\nsteps:\n  - { driver: git, with: { depth: many } }\n")
+  expect(await validated([file])).toMatchObject({ code: 0, lines: { length: 4 } })
+})
+
+test("an input of a driver of the folder is not checked, also where a shipped one has its name", async () => {
+  await using folder = await tempFolder()
+  const file = join(folder.path, "a.yaml")
+  await writeFile(file, "name: a\nresource: app\nsteps: [{ driver: git, with: { branch: main } }]\n")
+  const drivers = join(folder.path, "drivers")
+  await mkdir(drivers)
+  await writeFile(join(drivers, "git.ts"), "throw new Error('a check runs no driver')\n")
+  expect((await validated([file], { drivers })).lines.at(-1)).toEndWith(": all valid")
+})
+
 test("a path that is not there is a fault", async () => {
   const { code, lines } = await validated(["/no/such/folder"])
   expect(code).toBe(1)
