@@ -104,6 +104,20 @@ describe("the executable", () => {
       exit: 1,
       stdout: expect.stringMatching(/slip\.yaml:5:26: .*would fail/s),
     })
+    const input = `{ "~standard": { version: 1, vendor: "own", validate: (value) => ({ value }), jsonSchema: { input: () => ({ required: ["to"] }) } } }`
+    await Bun.write(
+      join(folder.path, "drivers/ship.ts"),
+      `export default { input: ${input}, reconcile() {} }\n`,
+    )
+    await Bun.write(
+      join(folder.path, "pipelines/slip.yaml"),
+      "name: slip\nresource: x\nsteps: [{ driver: ship }]\n",
+    )
+    expect(await conveyor(folder.path, "validate", "--load-drivers")).toMatchObject({
+      exit: 0,
+      stdout: expect.stringContaining('The driver "ship" needs the input "to", which is missing'),
+    })
+    expect((await readdir(folder.path)).sort()).toEqual(["drivers", "pipelines"])
   })
 })
 
