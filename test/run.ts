@@ -63,5 +63,13 @@ await installPackage("faketime", {
   missing: "There is no libfaketime, which sets the clock of a single process",
   isThere: () => findFaketime() !== undefined,
 })
+for (const [command, name] of [
+  ["git", "git"],
+  ["openssl", "openssl"],
+  ["npm", "npm"],
+] as const) {
+  const isThere = () => Bun.which(command) !== null
+  await installPackage(name, { missing: `There is no ${command}, which workflows are played with`, isThere })
+}
 if (!mayMount) say("This machine lets nobody mount a disk: the tests of full and read-only disks are skipped")
 process.exit(await run([process.execPath, "test", "--timeout", String(testMsMax), ...process.argv.slice(2)]))

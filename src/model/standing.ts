@@ -185,13 +185,19 @@ export function standingsOf(
     const couldStart = by.length === 0 && (handles || flow.brokenBy === undefined)
     if (stopped !== undefined) {
       if (wasAttempted(state)) return { type: "calledOff" }
-      return { type: "skipped", because: inVain ?? stopped, couldStart }
+      return { type: "skipped", because: isCutShort(inVain) ? stopped : (inVain ?? stopped), couldStart }
     }
     if (by.length > 0) {
       return { type: "blocked", by, ...(inVain?.type === "upstream" ? { brokenBy: inVain.stepId } : {}) }
     }
     if (inVain !== undefined) return { type: "skipped", because: inVain, couldStart: false }
     return { type: "due", upstream }
+  }
+
+  /** Is it only that the end of the run, which is not for a failure, cut a step before it short? */
+  function isCutShort(reason: SkipReason | undefined): boolean {
+    if (reason?.type !== "upstream" || failing !== undefined) return false
+    return states.get(reason.stepId)?.status === "cancelled"
   }
 }
 

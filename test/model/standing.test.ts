@@ -172,6 +172,11 @@ const table: readonly (readonly [string, Situation, Readonly<Record<string, stri
     { a: "failed", b: "running", c: "called off" },
   ],
   [
+    "what a cancel ended is no reason for what comes after it: that is skipped for the cancel, before and after",
+    { steps: line, states: { a: "cancelled" }, phase: { type: "over", verdict: "cancelled" } },
+    { a: "cancelled", b: tooLate, c: tooLate },
+  ],
+  [
     "a cancelled step keeps what comes after it from starting",
     { steps: line, states: { a: "cancelled" } },
     { a: "cancelled", b: broken("a"), c: broken("a") },
