@@ -24,8 +24,8 @@ const widthMax = 120
 /**
  * `conveyor validate`: checks pipeline files and folders (default: the pipelines folder) without running or storing
  * anything, and prints all that is wrong with its place. A step whose driver is neither shipped nor in the drivers
- * folder gets a warning; the input of a shipped one is checked, and with `loadDrivers` that of all. Answers the exit code: 1 when something is wrong, 0 when
- * all is well or there are only warnings.
+ * folder gets a warning; the input of a shipped one is checked, and with `loadDrivers` that of all. Answers the exit code:
+ * 1 when something is wrong, 0 when all is well or there are only warnings.
  */
 export async function validate(paths: readonly string[], options: ValidateOptions): Promise<number> {
   const { loadDrivers = false } = options

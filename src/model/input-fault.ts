@@ -1,23 +1,26 @@
 import type { ErrorObject } from "ajv"
 import { hasExpressions } from "./expression.ts"
 import { isJsonObject, type Json } from "./json.ts"
-import { faultOf, type SchemaFault, typeName } from "./json-schema-fault.ts"
+import { faultOf, faultsMax, type SchemaFault, typeName } from "./json-schema-fault.ts"
 import { nearestName } from "./nearest.ts"
 
 /* What JSON Schema finds in the input of a step, as few and as plain sentences as say it. */
 
 /** Keywords whose errors only say that what is said elsewhere was all of no use. */
-const wrappers = ["anyOf", "oneOf", "allOf", "if", "$ref"]
+const wrappers = ["anyOf", "oneOf", "allOf", "if"]
+/** Each is compared with the others, and one fault has several. */
+const errorsMax = 1_000
 
 /**
- * What is told of a step's input, one fault for each place. An unknown or a missing input is of the severity `error`, all
+ * What is told of a step's input, one fault for each place, at most 100. An unknown or a missing input is of the severity `error`, all
  * else is a warning: what is made of a driver's schema may be stricter than the schema. A value that is or
  * holds an expression has no fault. Errors below `ignored` in the schema are of what takes expressions.
  */
 export function inputFaultsOf(
-  errors: readonly ErrorObject[],
+  all: readonly ErrorObject[],
   { driver, at, ignored, roots }: InputPlace,
 ): readonly SchemaFault[] {
+  const errors = all.slice(0, errorsMax)
   const inputs = errors.filter((error) => isOfInput(error, roots))
   const names = inputNames(inputs, { driver, at })
   const values = errors.filter(
@@ -31,7 +34,7 @@ export function inputFaultsOf(
     const message = `The driver "${driver}" may refuse this: ${fault.message}`
     return { ...fault, message, severity: "warning" }
   })
-  return [...names, ...faults]
+  return [...names, ...faults].slice(0, faultsMax)
 }
 
 /** Whose input it is, where it stands, and how errors are told apart by their places in the schema. */

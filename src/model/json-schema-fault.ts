@@ -12,7 +12,8 @@ export type SchemaFault = Fault & { readonly path: string }
 /** What is told of what JSON Schema finds in a value; paths are below `at`. */
 export type SchemaErrors = (errors: readonly ErrorObject[], at: string) => readonly SchemaFault[]
 
-const faultsMax = 100
+/** So many faults of one value are told: nobody reads more. */
+export const faultsMax = 100
 
 /** The first of these errors, at most 100, with their paths below `at`. */
 export function faultsOf(errors: readonly ErrorObject[], at: string): SchemaFault[] {

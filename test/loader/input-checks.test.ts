@@ -192,6 +192,13 @@ finally:
     expect(await said({ a: 1 }, { driver: certain("odd", { type: "objekt" }) })).toEqual([])
   })
 
+  test("has as many faults as anybody reads, however many there are", async () => {
+    const many = Array.from({ length: 20_000 }, (_, n) => n)
+    expect((await said({ target: "staging", when: many })).length).toBe(100)
+    const unknown = Object.fromEntries(many.map((n) => [`x${n}`, n]))
+    expect((await said({ target: "staging", ...unknown })).length).toBe(100)
+  })
+
   test("is passed over where it is no mapping, which is a fault of its own", async () => {
     expect(await said("make")).toEqual([])
   })
