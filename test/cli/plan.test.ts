@@ -44,7 +44,7 @@ steps:
   "broken.yaml": "name: broken\nresource: app\nstepz: []\n",
   "misspelt.yaml": "name: misspelt\nresource: app\non: [update]\nsteps: [{ driver: shel }]\n",
   "refused.yaml":
-    "name: refused\nresource: app\nsteps:\n  - { driver: git, with: { branch: main, depth: many } }\n  - { driver: shell }\n",
+    "name: refused\nresource: app\nsteps:\n  - { driver: git, with: { branch: main, depth: many } }\n  - { driver: shell }\n---\nkind: ResourceDefinition\nname: gadget\nschema: {}\n",
   "pair.yaml":
     "name: a\nresource: app\nsteps: [{ driver: shell }]\n---\nname: b\nresource: app\nsteps: [{ driver: shell }]\n",
 }
@@ -211,6 +211,13 @@ describe("what cannot be planned", () => {
       {},
       "NOT_FOUND",
       "; there are a, b, broken, lenient, misspelt, refused, release",
+    ],
+    [
+      "a name that is another thing's is no pipeline, whatever is wrong with inputs beside it",
+      "gadget",
+      {},
+      "NOT_FOUND",
+      'There is no pipeline "gadget"',
     ],
     [
       "a folder that is not there is told",
