@@ -85,10 +85,12 @@ function commands(done: (exit: number) => void): Command {
   const validate = program
     .command("validate [paths...]")
     .description("check pipeline files and folders without running anything (default: the pipelines folder)")
+    .option("--load-drivers", "load the drivers folder's modules, which runs them, to check their inputs too")
     .option("--json", "print the faults as JSON")
-    .action(async (paths: string[], options: { json?: boolean }) => {
+    .action(async (paths: string[], options: { json?: boolean; loadDrivers?: boolean }) => {
       const { validate } = await import("./cli/validate.ts")
-      done(await validate(paths, { json: options.json === true, settings: settingFlags(options) }))
+      const { json = false, loadDrivers = false } = options
+      done(await validate(paths, { json, loadDrivers, settings: settingFlags(options) }))
     })
   addSettings(validate, ["drivers", "pipelines"])
 

@@ -1,11 +1,13 @@
 import { relative } from "node:path"
 import type { Config } from "../config.ts"
-import { driverNames } from "../drivers/driver-names.ts"
 import { ConveyorError } from "../errors.ts"
-import { type CheckedFiles, checkFiles } from "../loader/check.ts"
-import type { Fault } from "../model/fault.ts"
+import type { CheckedFiles } from "../loader/check.ts"
+import type { InputFault } from "../loader/parse.ts"
+import { describeFault, type Fault } from "../model/fault.ts"
 import type { Pipeline } from "../model/pipeline.ts"
+import { present } from "../model/present.ts"
 import type { DefinitionSource } from "../model/resource.ts"
+import { checkPipelines } from "./check-pipelines.ts"
 import { noPipeline } from "./no-pipeline.ts"
 import { isPipelineFile } from "./pipeline-argument.ts"
 
@@ -14,7 +16,10 @@ export interface FoundPipeline {
   readonly pipeline: Pipeline
   /** The definition of its kind, where there is one beside it. */
   readonly definition?: Pick<DefinitionSource, "schema">
+  /** What is wrong with its file, and does not keep it from being loaded. */
   readonly warnings: readonly Fault[]
+  /** Of steps that are certain to fail, for their inputs: why, by their ids. */
+  readonly failures: ReadonlyMap<string, string>
 }
 
 /**
@@ -27,7 +32,7 @@ export async function findPipeline(
 ): Promise<FoundPipeline> {
   const isFile = isPipelineFile(wanted)
   const where = isFile ? wanted : relative(process.cwd(), pipelines) || "."
-  const checked = await checkFiles([where], { drivers: await driverNames(drivers) })
+  const checked = await checkPipelines([where], { drivers })
   const declared = checked.parsed.flatMap(({ file, declarations }) =>
     declarations.map((declaration) => ({ file, declaration })),
   )
@@ -54,11 +59,26 @@ export async function findPipeline(
       : [],
   )
   const [definition] = definitions
+  const ofInputs = inputFaultsIn(checked).filter(({ fault }) => fault.file === found.file)
+  const refusals = ofInputs.filter(
+    ({ pipeline: of, fault }) => of === pipeline.name && fault.severity !== "warning",
+  )
   return {
     pipeline,
     ...(definition === undefined ? {} : { definition }),
-    warnings: checked.faults.filter(({ file, severity }) => file === found.file && severity === "warning"),
+    warnings: checked.faults.filter(
+      (fault) =>
+        fault.file === found.file &&
+        (fault.severity === "warning" || ofInputs.some((other) => other.fault === fault)),
+    ),
+    // The first of a step is enough: it is not attempted again.
+    failures: new Map(refusals.toReversed().map(({ step, fault }) => [step, withoutPlace(fault)])),
   }
+}
+
+/** A fault of an input where its step is named anyway. */
+function withoutPlace({ message, nearest }: Fault): string {
+  return describeFault({ message, ...present({ nearest }) })
 }
 
 /** Why there is no such pipeline: its file has faults, or there is none, and which one may be meant. */
@@ -97,6 +117,12 @@ function nothingFound(
   return noPipeline(wanted, `in ${where}`, names)
 }
 
-function errorsIn({ faults }: CheckedFiles): readonly Fault[] {
-  return faults.filter(({ severity }) => severity !== "warning")
+/** What keeps files from being loaded. */
+function errorsIn(checked: CheckedFiles): readonly Fault[] {
+  const ofInputs = new Set<Fault>(inputFaultsIn(checked).map(({ fault }) => fault))
+  return checked.faults.filter((fault) => fault.severity !== "warning" && !ofInputs.has(fault))
+}
+
+function inputFaultsIn({ parsed }: CheckedFiles): readonly InputFault[] {
+  return parsed.flatMap(({ inputFaults = [] }) => inputFaults)
 }

@@ -42,7 +42,7 @@ export interface PlanOptions {
 export async function plan(wanted: string, options: PlanOptions): Promise<number> {
   const print = options.print ?? ((line) => console.log(line))
   const config = await loadConfig({ flags: options.settings, env: process.env, cwd: process.cwd() })
-  const { pipeline, definition, warnings } =
+  const { pipeline, definition, warnings, failures } =
     options.server === undefined
       ? await findPipeline(wanted, config)
       : await pipelineOn(options.server, wanted)
@@ -59,6 +59,7 @@ export async function plan(wanted: string, options: PlanOptions): Promise<number
     event: eventToPlan(pipeline, eventNamed(options.event)),
     env: config.env,
     fails: stepsNamed(pipeline, options.fail),
+    failures,
   })
   if (options.json) print(JSON.stringify({ ...planned, warnings }, undefined, 2))
   else printPlan(planned, { pipeline, isGiven: !madeUp.has("spec"), warnings, options, print })
@@ -82,7 +83,10 @@ function printPlan(
   },
 ): void {
   const style = options.style ?? styleFor(process.stdout, process.env)
-  for (const fault of warnings) print(`${style.yellow("warning:")} ${printable(describeFault(fault))}`)
+  for (const fault of warnings) {
+    const sign = fault.severity === "warning" ? `${style.yellow("warning:")} ` : ""
+    print(sign + printable(describeFault(fault)))
+  }
   if (warnings.length > 0) print("")
   const layout = { style, width: widthOf(process.stdout) }
   for (const line of planLines(planned, { pipeline, isGiven, layout })) print(line)
@@ -97,7 +101,7 @@ async function pipelineOn(server: string, wanted: string): Promise<FoundPipeline
   const pipeline = (await client.get(`/pipelines/${encodeURIComponent(wanted)}`)) as unknown as Pipeline
   const found = await client.find(`/resource-definitions/${encodeURIComponent(pipeline.resource)}`)
   const definition = found as unknown as Pick<DefinitionSource, "schema"> | undefined
-  return { pipeline, warnings: [], ...(definition === undefined ? {} : { definition }) }
+  return { pipeline, warnings: [], failures: new Map(), ...(definition === undefined ? {} : { definition }) }
 }
 
 function eventNamed(name: string | undefined): ResourceEvent | undefined {

@@ -1,13 +1,15 @@
 import { relative } from "node:path"
 import { type Flags, loadConfig } from "../config.ts"
-import { driverNames } from "../drivers/driver-names.ts"
-import { type CheckedFiles, checkFiles } from "../loader/check.ts"
+import type { CheckedFiles } from "../loader/check.ts"
 import { describeFault, type Fault } from "../model/fault.ts"
+import { checkPipelines } from "./check-pipelines.ts"
 import { printable, type Style, styleFor } from "./terminal.ts"
 
 export interface ValidateOptions {
   /** Print the faults as a JSON array and nothing else. */
   readonly json: boolean
+  /** Load the drivers of the folder, which runs their modules, and check their inputs too. */
+  readonly loadDrivers?: boolean
   /** What was typed of the settings; they say which folders there are. */
   readonly settings: Flags
   /** Takes the output line by line, without line ends. Default: the standard output. */
@@ -22,18 +24,17 @@ const widthMax = 120
 /**
  * `conveyor validate`: checks pipeline files and folders (default: the pipelines folder) without running or storing
  * anything, and prints all that is wrong with its place. A step whose driver is neither shipped nor in the drivers
- * folder gets a warning. Answers the exit code: 1 when something is wrong, 0 when all is well or
- * there are only warnings.
+ * folder gets a warning; the input of a shipped one is checked, and with `loadDrivers` that of all. Answers the exit code:
+ * 1 when something is wrong, 0 when all is well or there are only warnings.
  */
 export async function validate(paths: readonly string[], options: ValidateOptions): Promise<number> {
+  const { loadDrivers = false } = options
   const print = options.print ?? ((line) => console.log(line))
   const style = options.style ?? styleFor(process.stdout, process.env)
   const cwd = process.cwd()
   const config = await loadConfig({ flags: options.settings, env: process.env, cwd })
-  const drivers = await driverNames(config.drivers)
-  const checked = await checkFiles(paths.length > 0 ? paths : [relative(cwd, config.pipelines) || "."], {
-    drivers,
-  })
+  const wanted = paths.length > 0 ? paths : [relative(cwd, config.pipelines) || "."]
+  const checked = await checkPipelines(wanted, { drivers: config.drivers, loadDrivers })
   if (options.json) {
     print(JSON.stringify(checked.faults, undefined, 2))
   } else {

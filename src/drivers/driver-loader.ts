@@ -11,7 +11,7 @@ import type { LoadedDriver } from "./protocol.ts"
 import type { DriverRunners } from "./runners.ts"
 
 /** How long a module may take to load before it counts as one that hangs. */
-const loadMsMax = 10_000
+const loadMsDefault = 10_000
 
 /** What became of a driver file. */
 export interface LoadedFile {
@@ -37,11 +37,13 @@ export function createDriverLoader({
   data,
   sdk,
   runners,
+  loadMsMax = loadMsDefault,
 }: {
   readonly folder: string
   readonly data: string
   readonly sdk: string
   readonly runners: DriverRunners
+  readonly loadMsMax?: number
 }): DriverLoader {
   const described = new Map<string, Described>()
 

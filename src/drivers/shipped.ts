@@ -38,6 +38,13 @@ export async function shippedNames(): Promise<readonly string[]> {
   return shippedFiles().map(nameOf)
 }
 
+/** What the drivers that are shipped take and give, by their names, without bundling any. */
+export async function shippedSchemas(): Promise<ReadonlyMap<string, DriverSchemas>> {
+  return new Map(
+    await Promise.all(shippedFiles().map(async (file) => [nameOf(file), await schemasOf(file)] as const)),
+  )
+}
+
 /** What is shipped. Bundled once per process when run from source. */
 export function shippedDrivers(): Promise<Shipped> {
   shipped ??= bundleShipped()
@@ -52,6 +59,7 @@ export async function shippedModule(): Promise<string> {
     `const shipped = ${JSON.stringify(await shippedDrivers())}`,
     "export const shippedDrivers = async () => shipped",
     "export const shippedNames = async () => shipped.drivers.map(({ name }) => name)",
+    "export const shippedSchemas = async () => new Map(shipped.drivers.map(({ name, schemas }) => [name, schemas]))",
   ].join("\n")
 }
 

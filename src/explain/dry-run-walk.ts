@@ -81,7 +81,7 @@ class Walking {
   }
 
   #plan(step: PipelineStep, status: Upstream, standings: Standings): PlannedStep | undefined {
-    const { pipeline, fails } = this.#sources
+    const { pipeline, fails, failures } = this.#sources
     const progress = { standings, states: this.#states }
     const around = { sources: this.#sources, content: this.#content, progress }
     const knowledge = knowledgeAt(step, { ...around, status })
@@ -97,7 +97,8 @@ class Walking {
     const given: ReturnType<typeof givenTo> =
       condition?.outcome === "error"
         ? present({ failure: condition.message })
-        : givenTo(step, knowledge, this.#sources)
+        : // What has no value fails the step before its driver sees any of it.
+          present({ failure: failures?.get(step.id), ...givenTo(step, knowledge, this.#sources) })
     return present({
       id: step.id,
       name: step.name,

@@ -86,6 +86,8 @@ export interface DryRunSources {
   readonly env: { readonly [name: string]: string }
   /** The steps that are taken to fail; all others are taken to succeed. */
   readonly fails: ReadonlySet<string>
+  /** Why some are certain to fail when they are attempted, by their ids. */
+  readonly failures?: ReadonlyMap<string, string>
   /** Fields of the resource that only a real one has. */
   readonly madeUp: ReadonlySet<string>
 }

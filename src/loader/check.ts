@@ -4,14 +4,14 @@ import type { Fault } from "../model/fault.ts"
 import { listFolder } from "./folder-listing.ts"
 import { parseBytes } from "./folder-reader.ts"
 import { decideOwnership } from "./ownership.ts"
-import type { ParsedFile } from "./parse.ts"
+import type { InputFault, ParsedFile, ParseOptions } from "./parse.ts"
 
 /** What a check found in files and folders. */
 export interface CheckedFiles {
   readonly files: number
   readonly pipelines: number
   readonly definitions: number
-  /** Everything that is wrong, warnings too, ordered by file and place. */
+  /** Everything that is wrong, warnings and inputs of steps too, ordered by file and place. */
   readonly faults: readonly Fault[]
   /** What each file says. */
   readonly parsed: readonly ParsedFile[]
@@ -25,7 +25,7 @@ export interface CheckedFiles {
  */
 export async function checkFiles(
   paths: readonly string[],
-  options: { readonly drivers?: readonly string[] } = {},
+  options: ParseOptions = {},
 ): Promise<CheckedFiles> {
   const found = (await Promise.all(paths.map(filesUnder))).flat()
   const texts = new Map<string, string>()
@@ -41,20 +41,30 @@ export async function checkFiles(
     pipelines: declarations.filter(({ kind }) => kind === "pipeline").length,
     definitions: declarations.filter(({ kind }) => kind === "definition").length,
     parsed,
-    faults: parsed.flatMap(({ file, faults }) => [...new Set([...faults, ...(refused.get(file) ?? [])])]),
+    faults: parsed.flatMap(({ file, faults, inputFaults = [] }) =>
+      inOrder([...new Set([...faults, ...(refused.get(file) ?? [])])], inputFaults),
+    ),
     textOf: (file) => texts.get(file),
   }
 
   async function readAndParse(file: string): Promise<ParsedFile> {
     try {
       const bytes = await readFile(file)
-      const read = await parseBytes(file, bytes, options.drivers)
+      const read = await parseBytes(file, bytes, options)
       texts.set(file, bytes.toString("utf8"))
       return read
     } catch (thrown) {
       return unreadableFile(file, reasonOf(thrown))
     }
   }
+}
+
+/** The faults of a file with those of its steps' inputs among them, by their places. */
+function inOrder(faults: readonly Fault[], inputFaults: readonly InputFault[]): readonly Fault[] {
+  if (inputFaults.length === 0) return faults
+  return [...faults, ...inputFaults.map(({ fault }) => fault)].sort(
+    (a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
+  )
 }
 
 interface FoundFile {

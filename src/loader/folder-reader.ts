@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { codeOf, type ListedFile, listFolder } from "./folder-listing.ts"
-import { type ParsedFile, parseFile } from "./parse.ts"
+import { type ParsedFile, type ParseOptions, parseFile } from "./parse.ts"
 
 /** What a folder says now, every file of it parsed. */
 export type FolderContent =
@@ -87,7 +87,7 @@ async function readText(path: string): Promise<{ readonly bytes: Uint8Array } | 
 export async function parseBytes(
   file: string,
   bytes: Uint8Array,
-  drivers?: readonly string[],
+  options: ParseOptions = {},
 ): Promise<ParsedFile> {
   let text: string
   try {
@@ -95,7 +95,7 @@ export async function parseBytes(
   } catch {
     return faulty(file, "Expected text in UTF-8")
   }
-  return parseFile(file, text, drivers === undefined ? {} : { drivers })
+  return parseFile(file, text, options)
 }
 
 function unreadableFile(file: string, reason: string): Pick<KnownFile, "hash" | "parsed"> {

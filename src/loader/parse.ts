@@ -16,6 +16,8 @@ import {
 } from "../model/resource.ts"
 import { missingField, openIssues, type PathFault, schemaFault } from "../model/schema-fault.ts"
 import { type Place, type ReadDocument, readDocuments } from "./document.ts"
+import type { InputChecks } from "./input-checks.ts"
+import { inputFaults } from "./step-inputs.ts"
 import { unknownFields } from "./unknown-fields.ts"
 
 /** One thing a file declares, complete and valid, and where its document starts. */
@@ -45,6 +47,16 @@ export interface ParsedFile {
   readonly names: readonly string[]
   /** All there are, in the order of their places. */
   readonly faults: readonly Fault[]
+  /** What steps are given that their drivers do not take, in the order of their places. The file is taken all the same. */
+  readonly inputFaults?: readonly InputFault[]
+}
+
+/** Something wrong with the input of a step; an error is what the step is certain to fail of. */
+export interface InputFault {
+  readonly pipeline: string
+  /** Its id. */
+  readonly step: string
+  readonly fault: Fault & Place
 }
 
 /** The longest file that is read, in characters. */
@@ -57,6 +69,8 @@ const kinds = ["Pipeline", "ResourceDefinition"] as const
 export interface ParseOptions {
   /** The drivers there are; a step whose driver is another one gets a warning. Default: no warnings. */
   readonly drivers?: readonly string[]
+  /** What checks the inputs of steps. Default: they are not checked. */
+  readonly inputs?: InputChecks
 }
 
 /** Reads the text of one file of the pipelines folder. Never rejects; every fault comes with file, line and column. */
@@ -71,11 +85,16 @@ export async function parseFile(file: string, text: string, options: ParseOption
     .map((fault): Fault & Place => ({ ...fault, file }))
     .sort((a, b) => a.line - b.line || a.column - b.column)
   const names = new Set(documents.flatMap(({ name }) => name ?? []))
+  const ofInputs = documents
+    .flatMap(({ inputFaults = [] }) => inputFaults)
+    .map(({ fault, ...step }): InputFault => ({ ...step, fault: { ...fault, file } }))
+    .sort((a, b) => a.fault.line - b.fault.line || a.fault.column - b.fault.column)
   return {
     file,
     declarations: faults.every((fault) => fault.severity === "warning") ? declared : [],
     names: [...names].sort(),
     faults,
+    ...(ofInputs.length === 0 ? {} : { inputFaults: ofInputs }),
   }
 }
 
@@ -83,6 +102,7 @@ interface ParsedDocument {
   readonly name?: string
   readonly declaration?: Declaration
   readonly faults: readonly (Fault & Place)[]
+  readonly inputFaults?: readonly InputFault[]
 }
 
 async function parseDocument(document: ReadDocument, options: ParseOptions): Promise<ParsedDocument> {
@@ -98,12 +118,20 @@ async function parseDocument(document: ReadDocument, options: ParseOptions): Pro
   }
   const { name } = value
   const read = await readDeclaration(value, options)
+  const { inputs } = options
+  const isPipeline = (value["kind"] ?? "Pipeline") === "Pipeline"
+  const ofInputs = inputs === undefined || !isPipeline ? [] : await inputFaults(value, inputs)
   return {
     ...(typeof name === "string" && isName(name) ? { name } : {}),
     ...(read.declaration === undefined
       ? {}
       : { declaration: { ...read.declaration, ...document.placeOf("/name") } }),
     faults: read.faults.map(placed),
+    inputFaults: ofInputs.map(({ step, fault }) => ({
+      pipeline: typeof name === "string" ? name : "",
+      step,
+      fault: placed(fault),
+    })),
   }
 }
 

@@ -9,14 +9,19 @@ import { nearestName } from "./nearest.ts"
 /** A fault with its path. */
 export type SchemaFault = Fault & { readonly path: string }
 
-const faultsMax = 100
+/** What is told of what JSON Schema finds in a value; paths are below `at`. */
+export type SchemaErrors = (errors: readonly ErrorObject[], at: string) => readonly SchemaFault[]
+
+/** So many faults of one value are told: nobody reads more. */
+export const faultsMax = 100
 
 /** The first of these errors, at most 100, with their paths below `at`. */
 export function faultsOf(errors: readonly ErrorObject[], at: string): SchemaFault[] {
   return errors.slice(0, faultsMax).map((error) => faultOf(error, at))
 }
 
-function faultOf(error: ErrorObject, at: string): SchemaFault {
+/** One error in words. */
+export function faultOf(error: ErrorObject, at: string): SchemaFault {
   const path = at + error.instancePath
   const params: Readonly<Record<string, unknown>> = error.params
   const missing = params["missingProperty"]
@@ -60,7 +65,8 @@ function expectationOf(error: ErrorObject, params: Readonly<Record<string, unkno
   return rule.replace(/^must NOT /, "Expected not to ").replace(/^must /, "Expected to ")
 }
 
-function typeName(value: unknown): string {
+/** What JSON Schema calls it, but for whole numbers. */
+export function typeName(value: unknown): string {
   if (value === null) return "null"
   return Array.isArray(value) ? "array" : typeof value
 }

@@ -2,7 +2,7 @@ import type { Ajv as AjvType, AnySchema, Options, ValidateFunction } from "ajv"
 import { type Budget, boundedRegExp, newBudget, PatternTooSlow } from "./bounded-regexp.ts"
 import type { Fault } from "./fault.ts"
 import { isJsonObject, type Json, type JsonObject } from "./json.ts"
-import { faultsOf, type SchemaFault } from "./json-schema-fault.ts"
+import { faultsOf, type SchemaErrors, type SchemaFault } from "./json-schema-fault.ts"
 import { nearestName } from "./nearest.ts"
 import { defaultsIn, type SchemaDefault, withDefaults } from "./schema-defaults.ts"
 
@@ -34,8 +34,12 @@ export type CompiledSchema = { readonly check: SchemaCheck } | { readonly faults
  * Compiles a JSON Schema of draft 4, 6, 7 or 2020-12, told by `$schema` (default 7); a schema that is none has faults,
  * one to a place; so has one with a default that is not valid where it would be filled in. It never fetches what a `$ref`
  * names. Formats are annotations, not checks. A pattern that takes too long on a value is a fault of that value.
+ * `words` says what is told of the errors of a value; default: each.
  */
-export async function compileSchema(schema: SchemaDocument): Promise<CompiledSchema> {
+export async function compileSchema(
+  schema: SchemaDocument,
+  { words = faultsOf }: { readonly words?: SchemaErrors } = {},
+): Promise<CompiledSchema> {
   const draft = draftOf(schema)
   if (typeof draft !== "string") return { faults: [draft] }
   const { $schema: _, ...plain } = isJsonObject(schema) ? schema : {}
@@ -46,7 +50,7 @@ export async function compileSchema(schema: SchemaDocument): Promise<CompiledSch
   try {
     // A new one for each schema, so that no `$id` of one reaches another.
     const ajv = await ajvOf(draft, { validateSchema: false, code: { regExp: boundedRegExp(budget) } })
-    const check = checkWith(ajv.compile(document), budget)
+    const check = checkWith(ajv.compile(document), { budget, words })
     const defaults = defaultsIn(plain)
     const ofDefaults = defaults.length === 0 ? [] : defaultFaults(defaults, { ajv, document: plain, budget })
     if (ofDefaults.length > 0) return { faults: ofDefaults }
@@ -78,7 +82,7 @@ function defaultFaults(
   const fields = defaults.map(({ pointer }) => ({
     $ref: `${id}#${pointer.split("/").map(encodeURIComponent).join("/")}`,
   }))
-  const check = checkWith(ajv.compile({ properties: { ...fields } }), budget)
+  const check = checkWith(ajv.compile({ properties: { ...fields } }), { budget, words: faultsOf })
   return check({ ...defaults.map(({ value }) => value) }, "").map(({ path, ...fault }) => {
     const [, index, ...below] = path.split("/")
     const of = defaults[Number(index)]
@@ -90,12 +94,12 @@ function defaultFaults(
 
 function checkWith(
   validate: ValidateFunction,
-  budget: Budget,
+  { budget, words }: { readonly budget: Budget; readonly words: SchemaErrors },
 ): (value: Json, at: string) => readonly SchemaFault[] {
   return (value, at) => {
     budget.reset()
     try {
-      return validate(value) ? [] : faultsOf(validate.errors ?? [], at)
+      return validate(value) ? [] : words(validate.errors ?? [], at)
     } catch (error) {
       if (error instanceof PatternTooSlow) return [{ message: error.message, path: at }]
       const why = uncheckable(error)

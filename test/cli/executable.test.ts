@@ -90,6 +90,35 @@ describe("the executable", () => {
     expect(bad.exit).not.toBe(0)
     expect(bad.stdout + bad.stderr).toContain("bad.yaml:3")
   })
+
+  test("finds an input that a shipped driver does not have, before anything runs", async () => {
+    await using folder = await folderWith("true")
+    const slip = "name: slip\nresource: x\nsteps:\n  - driver: shell\n    with: { run: 'true', cwdd: src }\n"
+    await Bun.write(join(folder.path, "pipelines/slip.yaml"), slip)
+    const told = 'pipelines/slip.yaml:5:26: The driver "shell" has no input "cwdd" (did you mean "cwd"?)\n'
+    expect(await conveyor(folder.path, "validate")).toMatchObject({
+      exit: 1,
+      stdout: expect.stringContaining(told),
+    })
+    expect(await conveyor(folder.path, "plan", "slip")).toMatchObject({
+      exit: 1,
+      stdout: expect.stringMatching(/slip\.yaml:5:26: .*would fail/s),
+    })
+    const input = `{ "~standard": { version: 1, vendor: "own", validate: (value) => ({ value }), jsonSchema: { input: () => ({ required: ["to"] }) } } }`
+    await Bun.write(
+      join(folder.path, "drivers/ship.ts"),
+      `export default { input: ${input}, reconcile() {} }\n`,
+    )
+    await Bun.write(
+      join(folder.path, "pipelines/slip.yaml"),
+      "name: slip\nresource: x\nsteps: [{ driver: ship }]\n",
+    )
+    expect(await conveyor(folder.path, "validate", "--load-drivers")).toMatchObject({
+      exit: 0,
+      stdout: expect.stringContaining('The driver "ship" needs the input "to", which is missing'),
+    })
+    expect((await readdir(folder.path)).sort()).toEqual(["drivers", "pipelines"])
+  })
 })
 
 describe("conveyor plan and explain", () => {

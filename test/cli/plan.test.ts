@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { type PlanOptions, plan } from "../../src/cli/plan.ts"
 import { styleFor } from "../../src/cli/terminal.ts"
 import { apiRig } from "../api/api-rig.ts"
@@ -43,6 +43,8 @@ steps:
 `,
   "broken.yaml": "name: broken\nresource: app\nstepz: []\n",
   "misspelt.yaml": "name: misspelt\nresource: app\non: [update]\nsteps: [{ driver: shel }]\n",
+  "refused.yaml":
+    "name: refused\nresource: app\nsteps:\n  - { driver: git, with: { branch: main, depth: many } }\n  - { driver: shell }\n---\nkind: ResourceDefinition\nname: gadget\nschema: {}\n",
   "pair.yaml":
     "name: a\nresource: app\nsteps: [{ driver: shell }]\n---\nname: b\nresource: app\nsteps: [{ driver: shell }]\n",
 }
@@ -156,6 +158,23 @@ describe("conveyor plan", () => {
     })
   })
 
+  test("takes a step to fail whose driver refuses its input, and says so with the place", async () => {
+    const { code, lines } = await planned("refused")
+    const message = 'The driver "git" has no input "branch"; there are url, ref, depth, path'
+    const file = relative(process.cwd(), join(folder.path, "refused.yaml"))
+    const warning = 'The driver "git" may refuse this: Expected integer, found string'
+    expect(lines.slice(0, 2)).toEqual([`${file}:4:28: ${message}`, `warning: ${file}:4:49: ${warning}`])
+    expect(lines).toContain(" 1  git    git    would fail")
+    expect(lines).toContain(`      ${message}`)
+    expect(lines.at(-1)).toBe(`✗ it would fail: step "git" failed: ${message}`)
+    expect(code).toBe(1)
+    const { lines: json } = await planned("refused", { json: true })
+    expect(JSON.parse(json.join("\n"))).toMatchObject({
+      waves: [{ steps: [{ id: "git", outcome: "fails", failure: message }] }],
+      warnings: [{ message, line: 4, column: 28 }, { severity: "warning" }],
+    })
+  })
+
   test("plans what a host has, by its name", async () => {
     await using rig = await apiRig()
     await rig.send("POST", "/resource-definitions", {
@@ -191,7 +210,14 @@ describe("what cannot be planned", () => {
       "xyz",
       {},
       "NOT_FOUND",
-      "; there are a, b, broken, lenient, misspelt, release",
+      "; there are a, b, broken, lenient, misspelt, refused, release",
+    ],
+    [
+      "a name that is another thing's is no pipeline, whatever is wrong with inputs beside it",
+      "gadget",
+      {},
+      "NOT_FOUND",
+      'There is no pipeline "gadget"',
     ],
     [
       "a folder that is not there is told",
