@@ -56,6 +56,14 @@ export class ConveyorError extends Error {
   }
 }
 
+/** Does it say that the store cannot be used now? It may be again, without a restart. */
+export function isStoreFault(thrown: unknown): boolean {
+  return (
+    thrown instanceof ConveyorError &&
+    (thrown.code === "STORE_UNAVAILABLE" || thrown.code === "STORE_CORRUPT")
+  )
+}
+
 /** The message of anything that was thrown, for a log line or a `cause` that is shown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown)

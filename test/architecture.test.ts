@@ -13,7 +13,7 @@ const src = join(root, "src")
 const anywhere = ["errors.ts", "config.ts", "version.ts", "model"]
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   model: [],
-  explain: ["model"],
+  explain: ["errors.ts", "model"],
   "errors.ts": ["model"],
   "config.ts": ["errors.ts", "model"],
   "version.ts": [],

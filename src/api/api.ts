@@ -1,6 +1,7 @@
 import { Elysia } from "elysia"
 import { ConveyorError, messageOf } from "../errors.ts"
 import type { LogStore } from "../logs/log-store.ts"
+import { httpUrl } from "../model/http-url.ts"
 import type { ResultFiles } from "../results/result-files.ts"
 import type { ResultStore } from "../results/result-store.ts"
 import type { Store } from "../store/store.ts"
@@ -143,7 +144,7 @@ export async function serveApi(options: ApiOptions): Promise<RunningApi> {
   if (server === null) throw new Error("A server that listens must be there")
 
   return {
-    url: `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${server.port}`,
+    url: httpUrl(options.host, Number(server.port)),
     results: reachable,
     async stop() {
       stopping.abort()

@@ -1,26 +1,17 @@
 import type { ExplainSources } from "../explain/explain-sources.ts"
 import type { ConcurrencyRecord } from "../model/concurrency.ts"
-import { dataReadByCondition, largeDataBefore } from "../model/data-needs.ts"
+import { dataReadByCondition, largeDataBefore, readOf, readsAny } from "../model/data-needs.ts"
 import type { DataRef } from "../model/driver.ts"
 import type { Json } from "../model/json.ts"
-import type { Resource } from "../model/resource.ts"
 import { type Claim, driversOf, isEnded, isNew, type Run, type StepState } from "../model/run.ts"
 import { stepsOfRun } from "../model/run-steps.ts"
-import {
-  claimsPrefix,
-  concurrencyKey,
-  driverBundleKey,
-  parseRunKey,
-  resourceKey,
-  resourceVersionKey,
-  runKey,
-} from "../store/keys.ts"
+import { claimsPrefix, concurrencyKey, driverBundleKey, parseRunKey, runKey } from "../store/keys.ts"
+import { findVersion } from "../store/resource-version.ts"
 import type { Store } from "../store/store.ts"
 import { processesOfRun } from "./attempt-processes.ts"
 import { revisionOf } from "./followed-run.ts"
 import { allHosts } from "./hosts.ts"
 import { notFound } from "./problem.ts"
-import { parseResource } from "./resource-writes.ts"
 import type { ApiContext } from "./route.ts"
 import { parseRun, statesOf } from "./runs.ts"
 
@@ -34,12 +25,12 @@ export async function explainSources(
   const header = await store.get(runKey(runId))
   if (header === undefined) throw notFound("run", runId)
   const run = parseRun(header)
-  const [pipeline, states, claims, hosts, resource, key] = await Promise.all([
+  const [pipeline, states, claims, hosts, version, key] = await Promise.all([
     revisionOf(context, run),
     statesOf(context, runId),
     claimsOf(store, runId),
     allHosts(store),
-    resourceOf(store, run),
+    findVersion(store, run.resource),
     keyRecordOf(store, run),
   ])
   const steps = stepsOfRun(run, pipeline)
@@ -55,7 +46,7 @@ export async function explainSources(
     steps,
     states,
     dataAt,
-    resource,
+    resource: version?.resource,
     claims,
     hosts,
     concurrencyKey: key,
@@ -79,10 +70,8 @@ async function conditionData(
   const refs = new Map<string, DataRef>()
   for (const step of steps) {
     const reads = dataReadByCondition(step)
-    if (!isNew(states.get(step.id)) || (reads !== "all" && reads.size === 0)) continue
-    for (const { stepId, ref } of largeDataBefore(step, { steps, states })) {
-      if (reads === "all" || reads.has(stepId)) refs.set(ref.sha256, ref)
-    }
+    if (!isNew(states.get(step.id)) || !readsAny(reads)) continue
+    for (const { ref } of readOf(reads, largeDataBefore(step, { steps, states }))) refs.set(ref.sha256, ref)
   }
   let left = dataBytesForAll
   const wanted = [...refs.values()].filter(({ bytes }) => {
@@ -115,19 +104,6 @@ async function claimsOf(store: Store, runId: string): Promise<ReadonlyMap<string
       return key?.type === "claim" ? [[key.stepId, JSON.parse(entry.value) as Claim] as const] : []
     }),
   )
-}
-
-/** The version of the resource that the run is for: the newest one, or one that is kept. */
-async function resourceOf(
-  store: Store,
-  { resource: { type, name, version } }: Run,
-): Promise<Resource | undefined> {
-  for (const key of [resourceKey(type, name), resourceVersionKey(type, name, version)]) {
-    const entry = await store.get(key)
-    const resource = entry === undefined ? undefined : parseResource(entry)
-    if (resource?.version === version) return resource
-  }
-  return undefined
 }
 
 /** Those of the contents the run is pinned to that are in the store. */

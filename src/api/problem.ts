@@ -1,5 +1,6 @@
 import { ConveyorError, type ErrorCode } from "../errors.ts"
 import { describeFault, type Fault } from "../model/fault.ts"
+import { didYouMean } from "../model/nearest.ts"
 
 /** What only HTTP can get wrong; all else is in the table of errors.ts. */
 const httpProblems = {
@@ -54,8 +55,7 @@ export function isExpected(thrown: unknown): thrown is ConveyorError | HttpError
 
 /** "There is no <what> named …", with the nearest name that exists. */
 export function notFound(what: string, name: string, nearest?: string): ConveyorError {
-  const mend = nearest === undefined ? "" : ` (did you mean ${JSON.stringify(nearest)}?)`
-  return new ConveyorError("NOT_FOUND", `There is no ${what} ${JSON.stringify(name)}${mend}`)
+  return new ConveyorError("NOT_FOUND", `There is no ${what} ${JSON.stringify(name)}${didYouMean(nearest)}`)
 }
 
 function describe(thrown: unknown, instance: string): Problem {

@@ -6,19 +6,13 @@ import { nearestName } from "../model/nearest.ts"
 import type { Pipeline, PipelineRecord, PipelineStep } from "../model/pipeline.ts"
 import { keptSteps, type RerunPart } from "../model/rerun.ts"
 import { isEnded, type Run, type StepState } from "../model/run.ts"
-import {
-  pipelineKey,
-  pipelineRevisionKey,
-  resourceKey,
-  resourceVersionKey,
-  runKey,
-  stepKey,
-} from "../store/keys.ts"
+import { pipelineKey, pipelineRevisionKey, runKey, stepKey } from "../store/keys.ts"
+import { findVersion } from "../store/resource-version.ts"
 import { commitBytesMax, type Entry, type Store, type Write } from "../store/store.ts"
 import type { FirstUse } from "./idempotency.ts"
 import { notFound } from "./problem.ts"
 import { readOptionalBody, runIdParameter } from "./request.ts"
-import { parseResource, startWrites } from "./resource-writes.ts"
+import { startWrites } from "./resource-writes.ts"
 import type { ApiContext, Route } from "./route.ts"
 import { parseRun, statesOf } from "./runs.ts"
 import { idempotencyHeaders, json, rerunShape, waitQuery } from "./shapes.ts"
@@ -88,7 +82,10 @@ export async function startRerun(
     const run = parseRun(header)
     if (!isEnded(run.status))
       throw new ConveyorError("CONFLICT", `The run has not ended yet: it is ${run.status}`)
-    const resource = await resourceOf(store, run)
+    const { type, name, version } = run.resource
+    const resource = await findVersion(store, run.resource)
+    if (resource === undefined)
+      throw new ConveyorError("INVALID", `Version ${version} of the ${type} "${name}" is gone`)
     const course = original ? await originalCourse(store, run) : await currentCourse(store, run)
     const kept = await keptStates(context, { run, course, part })
     const dataFrom = runsOfData(kept)
@@ -103,7 +100,7 @@ export async function startRerun(
       ...(dataFrom.length === 0 ? {} : { dataFrom }),
       createdAt: now().toISOString(),
     })
-    const entries = [header, resource, ...course.entries]
+    const entries = [header, resource.entry, ...course.entries]
     const guards = entries.map(({ key, modRevision }) => ({ key, modRevision }))
     // No host sees the run before it is whole: what one commit does not take stands there before the header does.
     const batches = batchesOf(kept, runId)
@@ -232,13 +229,4 @@ async function originalCourse(store: Store, { pipeline, steps, drivers }: Run): 
 
 function unusable(message: string): ConveyorError {
   return new ConveyorError("INVALID", `${message}; with "original" the run goes along the one it had`)
-}
-
-/** The version of the resource that the run was for: the newest one, or one that is kept. */
-async function resourceOf(store: Store, { resource: { type, name, version } }: Run): Promise<Entry> {
-  for (const key of [resourceKey(type, name), resourceVersionKey(type, name, version)]) {
-    const entry = await store.get(key)
-    if (entry !== undefined && parseResource(entry).version === version) return entry
-  }
-  throw new ConveyorError("INVALID", `Version ${version} of the ${type} "${name}" is gone`)
 }

@@ -2,7 +2,8 @@ import * as v from "valibot"
 import { ConveyorError } from "../errors.ts"
 import { nearestName } from "../model/nearest.ts"
 import { type Resource, resourceSourceSchema } from "../model/resource.ts"
-import { definitionKey, prefixes, resourceKey, resourcesPrefix, resourceVersionKey } from "../store/keys.ts"
+import { definitionKey, prefixes, resourceKey, resourcesPrefix } from "../store/keys.ts"
+import { findVersion } from "../store/resource-version.ts"
 import type { Entry } from "../store/store.ts"
 import { definitionNotFound, namesUnder, requireSameName } from "./definitions.ts"
 import { FollowedRun } from "./followed-run.ts"
@@ -171,13 +172,9 @@ export function resourceRoutes(context: ApiContext): readonly Route[] {
         const versionNotFound = (version: string) =>
           new ConveyorError("NOT_FOUND", `The ${type} "${name}" has no version ${JSON.stringify(version)}`)
         if (!/^[1-9]\d{0,9}$/.test(wanted)) throw versionNotFound(wanted)
-        const version = Number(wanted)
-        const newest = await store.get(resourceKey(type, name))
-        const resource = newest === undefined ? undefined : parseResource(newest)
-        if (resource?.version === version) return Response.json(resource)
-        const kept = await store.get(resourceVersionKey(type, name, version))
-        if (kept === undefined) throw versionNotFound(wanted)
-        return Response.json(parseResource(kept))
+        const found = await findVersion(store, { type, name, version: Number(wanted) })
+        if (found === undefined) throw versionNotFound(wanted)
+        return Response.json(found.resource)
       },
     },
   ]

@@ -1,4 +1,4 @@
-import { nearestName } from "../model/nearest.ts"
+import { didYouMean, nearestName } from "../model/nearest.ts"
 import { isEnded, type Run, runStatuses, type StepState } from "../model/run.ts"
 import { type RunView, viewRun } from "../model/run-view.ts"
 import { parseRunKey, prefixes, stepsPrefix } from "../store/keys.ts"
@@ -116,8 +116,7 @@ function filterOf(query: URLSearchParams): (run: Run) => boolean {
   const resource = query.get("resource")
   if (status !== null && !runStatuses.some((known) => known === status)) {
     const nearest = nearestName(status, runStatuses)
-    const mend = nearest === undefined ? "" : `; did you mean "${nearest}"?`
-    throw invalidQuery("status", `Expected one of ${runStatuses.join(", ")}${mend}`)
+    throw invalidQuery("status", `Expected one of ${runStatuses.join(", ")}${didYouMean(nearest)}`)
   }
   return (run) =>
     (pipeline === null || run.pipeline?.name === pipeline) &&

@@ -38,7 +38,7 @@ export const idempotencyHeaders = {
     "1 to 255 visible ASCII characters of your own. For 24 hours a request with the same key and body does nothing and is answered as the first one was, with the header Idempotency-Replayed",
 } as const
 
-export const any = v.unknown()
+export const anything = v.unknown()
 const mapping = v.record(v.string(), v.unknown())
 const texts = v.record(v.string(), v.string())
 const time = v.pipe(v.string(), v.isoTimestamp())
@@ -85,7 +85,7 @@ const resourceFields = {
   resource: v.string(),
   pipeline: optional(v.string()),
   metadata: mapping,
-  spec: any,
+  spec: anything,
   createdAt: time,
   updatedAt: time,
 }
@@ -94,7 +94,7 @@ export const resourceShape = v.object({ ...resourceFields, version: v.number() }
 const driverResult = v.object({
   success: v.boolean(),
   message: v.string(),
-  data: optional(any),
+  data: optional(anything),
   /** In the place of data over 64 KiB. */
   dataRef: optional(v.object({ bytes: v.number(), sha256: v.string(), url: v.string() })),
 })
@@ -120,7 +120,7 @@ export const stepShape = v.object({
   condition: optional(
     v.object({
       expression: v.string(),
-      values: v.array(v.object({ expression: v.string(), value: optional(any) })),
+      values: v.array(v.object({ expression: v.string(), value: optional(anything) })),
     }),
   ),
 })

@@ -6,7 +6,7 @@ import { notFound } from "./problem.ts"
 import { nameParameter, runIdParameter } from "./request.ts"
 import type { ApiContext, Route } from "./route.ts"
 import { openRun } from "./runs.ts"
-import { any, json } from "./shapes.ts"
+import { anything, json } from "./shapes.ts"
 
 const sha256Pattern = /^[0-9a-f]{64}$/
 
@@ -18,7 +18,7 @@ export function stepDataRoutes(context: ApiContext): readonly Route[] {
       method: "GET",
       path: "/runs/:id/steps/:step/data",
       summary: "The data of a step's result, from whichever host has it; 503 when that host is gone",
-      responses: { 200: json(any, "The data") },
+      responses: { 200: json(anything, "The data") },
       async handle(call) {
         const runId = runIdParameter(call.params["id"])
         const stepId = nameParameter(call.params["step"], "step")
@@ -44,7 +44,7 @@ export function stepDataRoutes(context: ApiContext): readonly Route[] {
       path: "/data/local/:runid/:sha256",
       summary: "For other hosts: large data of a result that lies on this one",
       query: { folder: "The id of the data folder that is meant; 409 when this host runs on another one" },
-      responses: { 200: json(any, "The data") },
+      responses: { 200: json(anything, "The data") },
       async handle(call) {
         const runId = runIdParameter(call.params["runid"])
         const sha256 = call.params["sha256"] ?? ""

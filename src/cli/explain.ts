@@ -1,23 +1,17 @@
 import { type Flags, loadConfig } from "../config.ts"
 import { ConveyorError } from "../errors.ts"
 import type { RunExplanation } from "../explain/explanation.ts"
+import { httpUrl } from "../model/http-url.ts"
 import type { Json } from "../model/json.ts"
 import { isUuid } from "../model/uuid.ts"
 import { type Client, createClient } from "./client.ts"
 import { explanationLines } from "./explain-output.ts"
-import { type Style, styleFor, widthOf } from "./terminal.ts"
+import { type OutputOptions, outputOf } from "./output-options.ts"
+import { widthOf } from "./terminal.ts"
 
-export interface ExplainOptions {
+export interface ExplainOptions extends OutputOptions {
   /** The host to ask; without it the one that the settings of this folder describe. */
   readonly server?: string
-  /** Print the explanation as JSON and nothing else. */
-  readonly json: boolean
-  /** What was typed of the settings. */
-  readonly settings: Flags
-  /** Takes the output line by line, without line ends. Default: the standard output. */
-  readonly print?: (line: string) => void
-  /** Default: colours when the standard output is a terminal. */
-  readonly style?: Style
 }
 
 /**
@@ -25,7 +19,7 @@ export interface ExplainOptions {
  * of its beginning as no other run has. Answers 0, however the run goes.
  */
 export async function explain(run: string, options: ExplainOptions): Promise<number> {
-  const print = options.print ?? ((line) => console.log(line))
+  const { print, style } = outputOf(options)
   const client = createClient(options.server ?? (await ownServer(options.settings)))
   const explanation = await explanationOf(run, client).catch((error: unknown) => {
     const isAway = error instanceof ConveyorError && error.code === "SERVER_UNREACHABLE"
@@ -37,7 +31,6 @@ export async function explain(run: string, options: ExplainOptions): Promise<num
     print(JSON.stringify(explanation, undefined, 2))
     return 0
   }
-  const style = options.style ?? styleFor(process.stdout, process.env)
   const layout = { style, width: widthOf(process.stdout), nowMs: Date.now() }
   for (const line of explanationLines(explanation as unknown as RunExplanation, layout)) print(line)
   return 0
@@ -52,8 +45,7 @@ async function explanationOf(run: string, client: Client): Promise<Json> {
 async function ownServer(flags: Flags): Promise<string> {
   const { host, port } = await loadConfig({ flags, env: process.env, cwd: process.cwd() })
   if (port === 0) throw new ConveyorError("USAGE", "The port is a free one; say which with --server <url>")
-  const address = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host
-  return `http://${address.includes(":") ? `[${address}]` : address}:${port}`
+  return httpUrl(host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host, port)
 }
 
 const lastUuid = "ffffffff-ffff-ffff-ffff-ffffffffffff"

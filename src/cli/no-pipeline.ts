@@ -1,5 +1,5 @@
 import { ConveyorError } from "../errors.ts"
-import { nearestName } from "../model/nearest.ts"
+import { didYouMean, nearestName } from "../model/nearest.ts"
 
 /** How many names are told where none is near. */
 const namesMax = 12
@@ -7,7 +7,7 @@ const namesMax = 12
 /** That there is no pipeline of this name, with the one that may be meant, else with those that there are. */
 export function noPipeline(wanted: string, where: string, names: ReadonlySet<string>): ConveyorError {
   const nearest = nearestName(wanted, names)
-  const mend = nearest === undefined ? listed(names) : ` (did you mean "${nearest}"?)`
+  const mend = nearest === undefined ? listed(names) : didYouMean(nearest)
   return new ConveyorError("NOT_FOUND", `There is no pipeline "${wanted}" ${where}${mend}`)
 }
 

@@ -1,20 +1,22 @@
-import { type Flags, loadConfig } from "../config.ts"
+import { loadConfig } from "../config.ts"
 import { ConveyorError } from "../errors.ts"
 import { dryRun } from "../explain/dry-run.ts"
 import type { DryRun } from "../explain/planned-run.ts"
 import { type ResourceEvent, resourceEvents } from "../model/event.ts"
 import { describeFault, type Fault } from "../model/fault.ts"
-import { nearestName } from "../model/nearest.ts"
+import { didYouMean, nearestName } from "../model/nearest.ts"
 import type { Pipeline } from "../model/pipeline.ts"
 import type { DefinitionSource } from "../model/resource.ts"
 import { createClient } from "./client.ts"
+import { type OutputOptions, outputOf } from "./output-options.ts"
 import { isPipelineFile } from "./pipeline-argument.ts"
 import { type FoundPipeline, findPipeline } from "./pipeline-files.ts"
 import { planLines } from "./plan-output.ts"
 import { eventToPlan, resourceToPlan } from "./plan-resource.ts"
-import { printable, type Style, styleFor, widthOf } from "./terminal.ts"
+import { printable, widthOf } from "./terminal.ts"
 
-export interface PlanOptions {
+/** `settings`: they say which folders there are, and which variables may be read. */
+export interface PlanOptions extends OutputOptions {
   /** A YAML or JSON file with a resource or a spec. */
   readonly resource?: string
   /** `key=value` for the spec. */
@@ -25,13 +27,6 @@ export interface PlanOptions {
   readonly fail: readonly string[]
   /** The host whose pipeline it is; without it the pipeline is read from files. */
   readonly server?: string
-  readonly json: boolean
-  /** What was typed of the settings; they say which folders there are, and which variables may be read. */
-  readonly settings: Flags
-  /** Takes the output line by line, without line ends. Default: the standard output. */
-  readonly print?: (line: string) => void
-  /** Default: colours when the standard output is a terminal. */
-  readonly style?: Style
 }
 
 /**
@@ -40,7 +35,7 @@ export interface PlanOptions {
  * said to, else 0.
  */
 export async function plan(wanted: string, options: PlanOptions): Promise<number> {
-  const print = options.print ?? ((line) => console.log(line))
+  const { print } = outputOf(options)
   const config = await loadConfig({ flags: options.settings, env: process.env, cwd: process.cwd() })
   const { pipeline, definition, warnings, failures } =
     options.server === undefined
@@ -62,7 +57,7 @@ export async function plan(wanted: string, options: PlanOptions): Promise<number
     failures,
   })
   if (options.json) print(JSON.stringify({ ...planned, warnings }, undefined, 2))
-  else printPlan(planned, { pipeline, isGiven: !madeUp.has("spec"), warnings, options, print })
+  else printPlan(planned, { pipeline, isGiven: !madeUp.has("spec"), warnings, output: outputOf(options) })
   return planned.verdict.status === "failed" && options.fail.length === 0 ? 1 : 0
 }
 
@@ -72,17 +67,14 @@ function printPlan(
     pipeline,
     isGiven,
     warnings,
-    options,
-    print,
+    output: { print, style },
   }: {
     readonly pipeline: Pipeline
     readonly isGiven: boolean
     readonly warnings: readonly Fault[]
-    readonly options: PlanOptions
-    readonly print: (line: string) => void
+    readonly output: ReturnType<typeof outputOf>
   },
 ): void {
-  const style = options.style ?? styleFor(process.stdout, process.env)
   for (const fault of warnings) {
     const sign = fault.severity === "warning" ? `${style.yellow("warning:")} ` : ""
     print(sign + printable(describeFault(fault)))
@@ -115,8 +107,7 @@ function stepsNamed({ name, steps }: Pipeline, ids: readonly string[]): Readonly
   for (const id of ids) {
     if (known.includes(id)) continue
     const nearest = nearestName(id, known)
-    const mend =
-      nearest === undefined ? `; its steps are ${known.join(", ")}` : ` (did you mean "${nearest}"?)`
+    const mend = nearest === undefined ? `; its steps are ${known.join(", ")}` : didYouMean(nearest)
     throw new ConveyorError("USAGE", `The pipeline "${name}" has no step "${id}"${mend}`)
   }
   return new Set(ids)

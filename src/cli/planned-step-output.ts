@@ -4,6 +4,7 @@ import { formatDuration } from "../model/duration.ts"
 import { hasExpressions } from "../model/expression.ts"
 import { isJsonObject, type Json } from "../model/json.ts"
 import type { Pipeline } from "../model/pipeline.ts"
+import { shortened } from "../model/shortened.ts"
 import { conditionLines } from "./condition-output.ts"
 import type { Layout } from "./explain-output.ts"
 import { printable } from "./terminal.ts"
@@ -103,9 +104,7 @@ function givenLines(name: string, given: Json | undefined, source: Json | undefi
   return Object.entries(given).flatMap(([key, value]) => {
     const written = source[key]
     if (written === undefined || !hasExpressions(written)) return []
-    const text = JSON.stringify(value)
-    const shown = text.length > valueLengthMax ? `${text.slice(0, valueLengthMax)}…` : text
-    return [`${name}.${printable(key)}: ${printable(shown)}`]
+    return [`${name}.${printable(key)}: ${printable(shortened(JSON.stringify(value), valueLengthMax))}`]
   })
 }
 

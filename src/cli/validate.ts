@@ -1,21 +1,15 @@
 import { relative } from "node:path"
-import { type Flags, loadConfig } from "../config.ts"
+import { loadConfig } from "../config.ts"
 import type { CheckedFiles } from "../loader/check.ts"
 import { describeFault, type Fault } from "../model/fault.ts"
 import { checkPipelines } from "./check-pipelines.ts"
-import { printable, type Style, styleFor } from "./terminal.ts"
+import { type OutputOptions, outputOf } from "./output-options.ts"
+import { printable, type Style } from "./terminal.ts"
 
-export interface ValidateOptions {
-  /** Print the faults as a JSON array and nothing else. */
-  readonly json: boolean
+/** `settings`: they say which folders there are. */
+export interface ValidateOptions extends OutputOptions {
   /** Load the drivers of the folder, which runs their modules, and check their inputs too. */
   readonly loadDrivers?: boolean
-  /** What was typed of the settings; they say which folders there are. */
-  readonly settings: Flags
-  /** Takes the output line by line, without line ends. Default: the standard output. */
-  readonly print?: (line: string) => void
-  /** Default: colours when the standard output is a terminal. */
-  readonly style?: Style
 }
 
 /** The widest line that is shown under a fault; a longer one is cut around the place. */
@@ -29,8 +23,7 @@ const widthMax = 120
  */
 export async function validate(paths: readonly string[], options: ValidateOptions): Promise<number> {
   const { loadDrivers = false } = options
-  const print = options.print ?? ((line) => console.log(line))
-  const style = options.style ?? styleFor(process.stdout, process.env)
+  const { print, style } = outputOf(options)
   const cwd = process.cwd()
   const config = await loadConfig({ flags: options.settings, env: process.env, cwd })
   const wanted = paths.length > 0 ? paths : [relative(cwd, config.pipelines) || "."]

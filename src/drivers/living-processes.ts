@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
 import type { RunningProcess } from "../model/running-process.ts"
+import { shortened } from "../model/shortened.ts"
 import { type AttemptName, attemptToken, findProcessesOfRun } from "./process-marks.ts"
 
 /** How much of a command is told. */
@@ -25,11 +26,8 @@ export function processesOf(runId: string): ProcessesOfAttempt | undefined {
 /** In one line. Nothing for one that is gone by now. */
 function commandOf(pid: number): string {
   try {
-    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8")
-      .replace(/[\0\s]+/g, " ")
-      .trim()
-    if (command.length <= commandLengthMax) return command
-    return `${command.slice(0, commandLengthMax).replace(/[\uD800-\uDBFF]$/, "")}…`
+    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replace(/[\0\s]+/g, " ")
+    return shortened(command.trim(), commandLengthMax)
   } catch {
     return ""
   }

@@ -1,6 +1,7 @@
 import { messageOf } from "../errors.ts"
 import type { AttemptResult, DriverResult } from "../model/driver.ts"
 import { type Json, jsonDepthMax } from "../model/json.ts"
+import { shortened } from "../model/shortened.ts"
 
 const expected =
   "expected nothing or { success: boolean, message?: string, data?: JSON, retryable?: boolean }"
@@ -46,6 +47,9 @@ export function readThrown(thrown: unknown): AttemptResult {
   return isLasting ? lastingFailure(message) : failure(message)
 }
 
+/** How much of what a driver gave is shown where it is no result. */
+const shownMax = 200
+
 /** Reads what an executable printed on its standard output: JSON, or nothing. */
 export function readPrintedResult(text: string): AttemptResult {
   if (text.trim() === "") return readResult(undefined)
@@ -54,7 +58,7 @@ export function readPrintedResult(text: string): AttemptResult {
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
     return failure(
-      `The driver printed ${JSON.stringify(excerpt(text.trim()))} on its standard output; ${expected} as JSON`,
+      `The driver printed ${JSON.stringify(shortened(text.trim(), shownMax))} on its standard output; ${expected} as JSON`,
     )
   }
 }
@@ -68,14 +72,10 @@ function show(value: unknown): string {
   if (typeof value === "bigint") return `the BigInt ${value}n`
   if (typeof value === "symbol") return "a symbol"
   try {
-    return excerpt(JSON.stringify(value) ?? typeof value)
+    return shortened(JSON.stringify(value) ?? typeof value, shownMax)
   } catch {
     return `an object with the fields ${Object.keys(value as object).join(", ")}`
   }
-}
-
-function excerpt(text: string): string {
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text
 }
 
 class NotJson extends Error {}

@@ -7,6 +7,7 @@ import type { UnwrittenLogLine } from "../model/log.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
 import type { StepState } from "../model/run.ts"
 import { metadataOf, type RunContent } from "../model/run-scope.ts"
+import { shortened } from "../model/shortened.ts"
 import { type ResultStore, recorded } from "../results/result-store.ts"
 import type { LocalAttempt } from "./decision.ts"
 import { type Given, givenOrFailure } from "./given.ts"
@@ -240,6 +241,5 @@ const none: ReadonlyMap<string, LocalAttempt> = new Map()
 
 /** With as much of its message as a step's record has room for. */
 function limited(result: AttemptResult): AttemptResult {
-  if (result.message.length <= resultMessageMax) return result
-  return { ...result, message: `${result.message.slice(0, resultMessageMax)}…` }
+  return { ...result, message: shortened(result.message, resultMessageMax) }
 }

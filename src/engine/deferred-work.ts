@@ -1,8 +1,8 @@
 import type { DriverHost } from "../drivers/driver-host.ts"
-import { ConveyorError } from "../errors.ts"
+import { isStoreFault } from "../errors.ts"
 import type { JsonObject } from "../model/json.ts"
 import { canonicalJson } from "../model/json.ts"
-import { nearestName } from "../model/nearest.ts"
+import { didYouMean, nearestName } from "../model/nearest.ts"
 import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
 import { isEnded, pinOf, type Run } from "../model/run.ts"
 import { claimKey, runKey } from "../store/keys.ts"
@@ -52,8 +52,7 @@ export class DeferredWork {
       try {
         if (await this.#write(order, { driver, input, text })) return
       } catch (error) {
-        const isAway = error instanceof ConveyorError && error.code === "STORE_UNAVAILABLE"
-        if (!isAway || signal.aborted) throw error
+        if (!isStoreFault(error) || signal.aborted) throw error
         await Bun.sleep(retryMs)
       }
     }
@@ -103,8 +102,7 @@ export class DeferredWork {
         driver,
         this.#drivers.list().map(({ name }) => name),
       )
-      const mend = nearest === undefined ? "" : ` (did you mean "${nearest}"?)`
-      throw new Error(`This host has no driver "${driver}" to defer to${mend}`)
+      throw new Error(`This host has no driver "${driver}" to defer to${didYouMean(nearest)}`)
     }
     const ids = new Set(taken.map(({ id }) => id))
     let id = `${of}.deferred`

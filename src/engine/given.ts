@@ -2,6 +2,7 @@ import { messageOf } from "../errors.ts"
 import type { DriverResult } from "../model/driver.ts"
 import { evaluateExpressions, hasExpressions } from "../model/expression.ts"
 import type { JsonObject } from "../model/json.ts"
+import { onceFor } from "../model/once-for.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
 import type { Resource } from "../model/resource.ts"
 import { envOf, resourceFor, resultsBefore, stepScope } from "../model/run-scope.ts"
@@ -18,17 +19,11 @@ export interface Given {
   readonly resource: Resource
 }
 
-/** Whether a step holds expressions that an attempt evaluates; told once for each step of each pipeline in memory. */
-const dynamic = new WeakMap<PipelineStep, boolean>()
-
-function isDynamic(step: PipelineStep): boolean {
-  let is = dynamic.get(step)
-  if (is === undefined) {
-    is = step.timeout !== undefined || hasExpressions(step.with ?? {}) || hasExpressions(step.env ?? {})
-    dynamic.set(step, is)
-  }
-  return is
-}
+/** Does a step hold expressions that an attempt evaluates? */
+const isDynamic = onceFor(
+  (step: PipelineStep) =>
+    step.timeout !== undefined || hasExpressions(step.with ?? {}) || hasExpressions(step.env ?? {}),
+)
 
 function standingsIn({ run, pipeline, steps, states }: AttemptOrder["content"]) {
   return runStandings(run, steps, { states, failFast: pipeline?.failFast !== false })

@@ -4,7 +4,7 @@ import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
 import { isEnded, type Run, type StepState, type Verdict } from "../model/run.ts"
 import { hasRunValues, runValues } from "../model/run-values.ts"
 import { type Phase, phaseOf, type Standings, standingsOf } from "../model/standing.ts"
-import { failureOf, withCleanup } from "../model/verdict.ts"
+import { verdictOf, withCleanup } from "../model/verdict.ts"
 import { admission, cancelledFor, release } from "./admission.ts"
 import { chanceOf } from "./chance.ts"
 import type { Effect, LocalAttempt, Now, Observed, Plan } from "./decision.ts"
@@ -254,9 +254,9 @@ class Planning {
     const draft = this.#draft
     const { of, failed, failedCleanup } = this.#where()
     const verdict: Verdict =
-      failed === undefined
-        ? { status: "succeeded", message: this.#nobody() }
-        : { status: "failed", message: failureOf("step", failed, draft.states.get(failed)) }
+      this.#steps.length === 0
+        ? { status: "succeeded", message: `no driver listens for "${draft.run.resource.type}"` }
+        : verdictOf(failed, draft.states)
     if (verdict.status === "failed" && hold(draft, this.#steps, verdict)) return
     // Another host, on older news, may be starting a step that this run's failure keeps from starting. With the verdict
     // in the header it cannot; and once the watch has shown us that header, it has shown us every start there was.
@@ -267,10 +267,6 @@ class Planning {
     } else {
       this.#end(withCleanup(verdict, failedCleanup, draft.states))
     }
-  }
-
-  #nobody(): string {
-    return this.#steps.length === 0 ? `no driver listens for "${this.#draft.run.resource.type}"` : ""
   }
 
   /** Runs what cleans up, once nothing of the way can be running anywhere; then the run ends. The verdict stands written. */

@@ -1,7 +1,7 @@
 import type { Pipeline } from "../model/pipeline.ts"
-import type { Resource } from "../model/resource.ts"
-import { isEnded, type Run } from "../model/run.ts"
-import { pipelineRevisionKey, resourceKey, resourceVersionKey } from "../store/keys.ts"
+import { isEnded } from "../model/run.ts"
+import { pipelineRevisionKey } from "../store/keys.ts"
+import { findVersion } from "../store/resource-version.ts"
 import type { Store } from "../store/store.ts"
 import type { ObservedRun } from "./observe.ts"
 
@@ -30,7 +30,7 @@ export class RunRecords {
       if (content === undefined) return `pipeline revision ${hash} is not in the store`
       run.pipeline = { hash, content }
     }
-    run.resource ??= await this.#resourceOf(header)
+    run.resource ??= (await findVersion(this.#store, header.resource))?.resource
     if (run.resource !== undefined) return undefined
     const { type, name, version } = header.resource
     return `version ${version} of the resource ${type}/${name} is not in the store`
@@ -46,15 +46,5 @@ export class RunRecords {
     if (this.#pipelines.size >= pipelinesKeptMax && oldest !== undefined) this.#pipelines.delete(oldest)
     this.#pipelines.set(hash, pipeline)
     return pipeline
-  }
-
-  /** The newest version stands under the resource's name, every earlier one under its number. */
-  async #resourceOf({ resource: { type, name, version } }: Run): Promise<Resource | undefined> {
-    for (const key of [resourceKey(type, name), resourceVersionKey(type, name, version)]) {
-      const entry = await this.#store.get(key)
-      const resource = entry === undefined ? undefined : (JSON.parse(entry.value) as Resource)
-      if (resource?.version === version) return resource
-    }
-    return undefined
   }
 }

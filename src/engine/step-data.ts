@@ -1,8 +1,9 @@
 import {
-  type DataReads,
   dataReadByCondition,
   dataReadByInputs,
   largeDataBefore,
+  readOf,
+  readsAny,
   type StepData,
 } from "../model/data-needs.ts"
 import type { PipelineStep } from "../model/pipeline.ts"
@@ -25,9 +26,7 @@ interface Needs {
 /** Is at hand what its `if` reads? If not, what is to be done about it is planned. */
 export function hasConditionData(draft: Draft, step: PipelineStep): boolean {
   const reads = dataReadByCondition(step)
-  return reads !== "all" && reads.size === 0
-    ? true
-    : isAtHand(draft, step, { must: readBy(reads, dataBefore(draft, step)), may: [] })
+  return !readsAny(reads) || isAtHand(draft, step, { must: readOf(reads, dataBefore(draft, step)), may: [] })
 }
 
 /** Is at hand what an attempt needs that runs this code? If not, what is to be done about it is planned. */
@@ -50,13 +49,9 @@ function dataBefore({ observed, states }: Draft, step: PipelineStep): readonly S
 function attemptNeeds(draft: Draft, step: PipelineStep, driverHash: string): Needs {
   const all = dataBefore(draft, step)
   if (all.length === 0) return { must: all, may: all }
-  const must = readBy(dataReadByInputs(step), all)
+  const must = readOf(dataReadByInputs(step), all)
   if (!draft.observed.host.readsResults(driverHash)) return { must, may: [] }
   return step.role === undefined ? { must: all, may: [] } : { must, may: all }
-}
-
-function readBy(reads: DataReads, all: readonly StepData[]): readonly StepData[] {
-  return reads === "all" ? all : all.filter(({ stepId }) => reads.has(stepId))
 }
 
 function isAtHand(draft: Draft, step: PipelineStep, { must, may }: Needs): boolean {

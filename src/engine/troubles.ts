@@ -1,7 +1,6 @@
 import type { Logger } from "pino"
-import { ConveyorError, type ErrorCode } from "../errors.ts"
+import { isStoreFault } from "../errors.ts"
 
-const storeFaults: ReadonlySet<ErrorCode> = new Set(["STORE_UNAVAILABLE", "STORE_CORRUPT"])
 /** A store that failed again after no longer than this has not been well between: on a full disk some commits work. */
 const outageGapMs = 10_000
 /** How long the store may refuse what is to be written, until whoever stops need not wait for it any more. */
@@ -26,7 +25,7 @@ export class Troubles {
 
   report(error: unknown, { about, message }: { readonly about: object; readonly message: string }): void {
     const { log } = this.#options
-    if (!(error instanceof ConveyorError && storeFaults.has(error.code))) {
+    if (!isStoreFault(error)) {
       log.error({ err: error, ...about }, message)
       return
     }

@@ -1,4 +1,5 @@
 import type { ASTNode } from "@marcbachmann/cel-js"
+import { messageOf } from "../errors.ts"
 import { type ExpressionScope, evaluateCondition } from "../model/expression.ts"
 import { compileCondition } from "../model/expression-program.ts"
 import { type ExpressionRead, readsOfProgram, usesStatus } from "../model/expression-reads.ts"
@@ -54,7 +55,7 @@ export function outlookOf(
   try {
     return { ...base, ...outcomeOf(evaluateCondition(source, knowledge.scope), tree, knowledge) }
   } catch (error) {
-    return { ...base, outcome: "error", message: error instanceof Error ? error.message : String(error) }
+    return { ...base, outcome: "error", message: messageOf(error) }
   }
 }
 

@@ -1,3 +1,4 @@
+import { messageOf } from "../errors.ts"
 import type { Json, JsonObject } from "../model/json.ts"
 import { type PipelineStep, timeoutMsDefault } from "../model/pipeline.ts"
 import { present } from "../model/present.ts"
@@ -47,7 +48,7 @@ export function ownValues(sources: DryRunSources, content: RunContent): OwnValue
       }),
     }
   } catch (error) {
-    return { failure: error instanceof Error ? error.message : String(error) }
+    return { failure: messageOf(error) }
   }
 }
 
@@ -70,7 +71,7 @@ export function givenTo(
           : timeoutOf(step.timeout, at("the timeout")),
     })
   } catch (error) {
-    return { failure: error instanceof Error ? error.message : String(error) }
+    return { failure: messageOf(error) }
   }
 }
 

@@ -10,7 +10,7 @@ import {
   standingsOf,
   type Upstream,
 } from "../model/standing.ts"
-import { failureOf, withCleanup } from "../model/verdict.ts"
+import { verdictOf, withCleanup } from "../model/verdict.ts"
 import { type ConditionOutlook, outlookOf } from "./condition-outlook.ts"
 import { knowledgeAt } from "./dry-run-knowledge.ts"
 import { givenTo } from "./dry-run-values.ts"
@@ -51,12 +51,12 @@ class Walking {
       })
       if (due.length > 0) this.#pass(due, standings)
       else if (this.#phase.type === "way" && !standings.allEnded) {
-        this.#phase = { type: "cleanup", verdict: verdictOf(standings, this.#states).status }
+        this.#phase = { type: "cleanup", verdict: endOf(standings, this.#states).status }
       } else {
         return {
           waves: this.#waves,
           skipped: this.#skipped(standings),
-          verdict: verdictOf(standings, this.#states),
+          verdict: endOf(standings, this.#states),
         }
       }
     }
@@ -158,10 +158,6 @@ function skippedState({ expression, values }: ConditionOutlook): StepState {
 }
 
 /** The end of the run, should nothing more happen. */
-function verdictOf({ failed, failedCleanup }: Standings, states: StepStates): Verdict {
-  const way: Verdict =
-    failed === undefined
-      ? { status: "succeeded", message: "" }
-      : { status: "failed", message: failureOf("step", failed, states.get(failed)) }
-  return withCleanup(way, failedCleanup, states)
+function endOf({ failed, failedCleanup }: Standings, states: StepStates): Verdict {
+  return withCleanup(verdictOf(failed, states), failedCleanup, states)
 }

@@ -1,3 +1,4 @@
+import { messageOf } from "../errors.ts"
 import { evaluateExpressions } from "../model/expression.ts"
 import { compileText, type ExpressionProgram } from "../model/expression-program.ts"
 import { readsOfProgram, readsOfText } from "../model/expression-reads.ts"
@@ -56,7 +57,7 @@ function evaluated(written: string, { knowledge, of }: Looking, path: string): J
     return evaluateExpressions(written, knowledge.scope)
   } catch (error) {
     const where = path === "" ? "" : `, in ${path} of ${of}`
-    throw new Error(`${error instanceof Error ? error.message : String(error)}${where}`, { cause: error })
+    throw new Error(`${messageOf(error)}${where}`, { cause: error })
   }
 }
 

@@ -1,4 +1,5 @@
 import { formatLabels } from "../model/labels.ts"
+import { didYouMean } from "../model/nearest.ts"
 import { listOf } from "./name-list.ts"
 import type { HostLoad, Placement } from "./placement.ts"
 
@@ -29,12 +30,11 @@ export function describePlace(place: Exclude<Placement, { type: "free" }>): stri
 
 function describeNoDriver(place: Placement & { readonly type: "driver" }): string {
   const { driver, nearest, hosts, unfit } = place
-  const mend = nearest === undefined ? "" : ` (did you mean "${nearest}"?)`
   const where =
     unfit.length === 0
       ? `; there ${hosts.length === 1 ? "is" : "are"} ${listOf(hosts)}`
       : `; ${listOf(unfit.map(({ hostId, lacks }) => `${hostId} has it, and lacks ${formatLabels(lacks)}`))}`
-  return `no ${unfit.length === 0 ? "host" : "host with the labels"} has the driver "${driver}"${mend}${where}`
+  return `no ${unfit.length === 0 ? "host" : "host with the labels"} has the driver "${driver}"${didYouMean(nearest)}${where}`
 }
 
 function describeLoad({ hostId, attempts, attemptsMax }: HostLoad): string {

@@ -1,6 +1,7 @@
 import type { DataRef } from "./driver.ts"
 import { type ExpressionRead, readsOf, readsOfText } from "./expression-reads.ts"
 import type { Json } from "./json.ts"
+import { onceFor } from "./once-for.ts"
 import type { PipelineStep } from "./pipeline.ts"
 import type { RunContent } from "./run-scope.ts"
 import { upstreamOf } from "./step-graph.ts"
@@ -30,27 +31,25 @@ export function largeDataBefore(
 /** Whose data expressions may read: every step's, or that of these. */
 export type DataReads = "all" | ReadonlySet<string>
 
-const ofConditions = new WeakMap<PipelineStep, DataReads>()
-const ofInputs = new WeakMap<PipelineStep, DataReads>()
-
 /** Whose data a step's `if` may read. */
-export function dataReadByCondition(step: PipelineStep): DataReads {
-  return once(ofConditions, step, () => dataReadBy(step.if === undefined ? [] : readsOf(step.if)))
-}
+export const dataReadByCondition = onceFor((step: PipelineStep) =>
+  dataReadBy(step.if === undefined ? [] : readsOf(step.if)),
+)
 
 /** Whose data its `with`, `env` and `timeout` may read. */
-export function dataReadByInputs(step: PipelineStep): DataReads {
-  return once(ofInputs, step, () => {
-    const texts = [...textsIn(step.with ?? {}), ...Object.values(step.env ?? {}), step.timeout ?? ""]
-    return dataReadBy(texts.flatMap(readsOfText))
-  })
+export const dataReadByInputs = onceFor((step: PipelineStep) => {
+  const texts = [...textsIn(step.with ?? {}), ...Object.values(step.env ?? {}), step.timeout ?? ""]
+  return dataReadBy(texts.flatMap(readsOfText))
+})
+
+/** Does it read the data of any step? */
+export function readsAny(reads: DataReads): boolean {
+  return reads === "all" || reads.size > 0
 }
 
-/** Told once for each step of each pipeline in memory. */
-function once(known: WeakMap<PipelineStep, DataReads>, step: PipelineStep, find: () => DataReads): DataReads {
-  const found = known.get(step) ?? find()
-  known.set(step, found)
-  return found
+/** Of large data, what it reads. */
+export function readOf(reads: DataReads, all: readonly StepData[]): readonly StepData[] {
+  return reads === "all" ? all : all.filter(({ stepId }) => reads.has(stepId))
 }
 
 function dataReadBy(reads: readonly ExpressionRead[]): DataReads {

@@ -2,6 +2,7 @@ import type { ASTNode } from "@marcbachmann/cel-js"
 import { type ExpressionRoot, expressionRoots, statusFunctions } from "./expression-environment.ts"
 import { compileCondition, compileText, type ExpressionProgram } from "./expression-program.ts"
 import { childrenOf, macroOf } from "./expression-tree.ts"
+import { onceFor } from "./once-for.ts"
 
 /** One place where an expression reads from its scope. */
 export interface ExpressionRead {
@@ -51,17 +52,12 @@ export function usesStatus(source: string): boolean {
   return compiled.type === "program" && readsOfProgram(compiled).statusCalls.length > 0
 }
 
-const known = new WeakMap<ASTNode, ReadsOf>()
-
-/** What a compiled expression reads and calls; told once. */
+/** What a compiled expression reads and calls. */
 export function readsOfProgram({ tree }: Pick<ExpressionProgram, "tree">): ReadsOf {
-  let found = known.get(tree)
-  if (found === undefined) {
-    found = collect(tree)
-    known.set(tree, found)
-  }
-  return found
+  return readsOfTree(tree)
 }
+
+const readsOfTree = onceFor(collect)
 
 function collect(tree: ASTNode): ReadsOf {
   const reads: ExpressionRead[] = []

@@ -2,6 +2,7 @@ import type { ExpressionScope } from "./expression.ts"
 import { compileCondition } from "./expression-program.ts"
 import { type ExpressionRead, readsOfProgram } from "./expression-reads.ts"
 import { isJsonObject, type Json } from "./json.ts"
+import { shortened } from "./shortened.ts"
 
 /** Something a condition read, and what it was; without a `value` there was none. */
 export interface ReadValue {
@@ -56,7 +57,7 @@ function valueIn({ root, members }: ExpressionRead, scope: ExpressionScope): Jso
 }
 
 function cut(value: Json, depth: number): Json {
-  if (typeof value === "string") return value.length > textMax ? `${value.slice(0, textMax)}…` : value
+  if (typeof value === "string") return shortened(value, textMax)
   if (Array.isArray(value)) {
     if (depth === 0) return "…"
     const items = value.slice(0, itemsMax).map((item: Json) => cut(item, depth - 1))

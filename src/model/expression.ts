@@ -16,6 +16,7 @@ import { isJsonObject, type Json, type JsonObject } from "./json.ts"
 import { escapePointer } from "./json-pointer.ts"
 import type { Resource } from "./resource.ts"
 import type { StepStatus } from "./run.ts"
+import { shortened } from "./shortened.ts"
 
 /*
  * `${{ <CEL> }}` inside any string of what a step or a pipeline says. A string that is one expression and nothing else
@@ -96,8 +97,7 @@ export function evaluateCondition(source: string, scope: ExpressionScope): boole
   const compiled = compileCondition(source)
   const value = runPart(compiled, "", { scope, budget: new ExpressionBudget(), of: "the condition" })
   if (typeof value === "boolean") return value
-  const found = JSON.stringify(value)
-  const shown = found.length > 60 ? `${found.slice(0, 60)}…` : found
+  const shown = shortened(JSON.stringify(value), 60)
   throw new ExpressionError(`The condition "${compiled.expression}" is neither true nor false but ${shown}`, {
     path: "",
     expression: compiled.expression,

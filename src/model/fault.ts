@@ -1,3 +1,5 @@
+import { didYouMean } from "./nearest.ts"
+
 /** One fault in something a person wrote, with its place and, where there is one, the way to mend it. */
 export interface Fault {
   /** What is wrong and what was expected, as one sentence without the place. */
@@ -24,7 +26,6 @@ export function describeFault(fault: Fault): string {
     .filter((part) => part !== undefined)
     .join(":")
   const where = place !== "" ? `${place}: ` : fault.path ? `${fault.path}: ` : ""
-  const mend = fault.nearest === undefined ? "" : ` (did you mean "${fault.nearest}"?)`
   const hosts = fault.hosts === undefined ? "" : ` (on ${fault.hosts.join(", ")})`
-  return `${where}${fault.message}${mend}${hosts}`
+  return `${where}${fault.message}${didYouMean(fault.nearest)}${hosts}`
 }

@@ -16,6 +16,11 @@ export function nearestName(name: string, candidates: Iterable<string>): string 
   return nearest
 }
 
+/** ` (did you mean "x"?)`, to stand behind a sentence; nothing where none is near. */
+export function didYouMean(nearest: string | undefined): string {
+  return nearest === undefined ? "" : ` (did you mean ${JSON.stringify(nearest)}?)`
+}
+
 /** Optimal string alignment distance. */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = []

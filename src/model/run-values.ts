@@ -2,26 +2,17 @@ import type { RunConcurrency } from "./concurrency.ts"
 import { durationMsMax, durationRule, parseDuration } from "./duration.ts"
 import { evaluateExpressions, hasExpressions } from "./expression.ts"
 import type { Json } from "./json.ts"
+import { onceFor } from "./once-for.ts"
 import type { Pipeline } from "./pipeline.ts"
 import { present } from "./present.ts"
 import type { RunValues } from "./run.ts"
 import { metadataOf, type RunContent, startScope } from "./run-scope.ts"
 
-/** Whether a pipeline's own fields hold expressions; told once for each pipeline in memory. */
-const dynamic = new WeakMap<Pipeline, boolean>()
-
 /** Must the pipeline's own fields be evaluated when a run of it starts? */
-export function hasRunValues(pipeline: Pipeline): boolean {
-  let is = dynamic.get(pipeline)
-  if (is === undefined) {
-    is =
-      pipeline.timeout !== undefined ||
-      hasExpressions(pipeline.metadata) ||
-      hasExpressions(pipeline.env ?? {})
-    dynamic.set(pipeline, is)
-  }
-  return is
-}
+export const hasRunValues = onceFor(
+  ({ timeout, metadata, env = {} }: Pipeline) =>
+    timeout !== undefined || hasExpressions(metadata) || hasExpressions(env),
+)
 
 /**
  * The pipeline's `metadata`, `env` and `timeout` for a run. Throws an `ExpressionError`, or an `Error` for a timeout that is

@@ -1,4 +1,5 @@
 import { usesStatus } from "./expression-reads.ts"
+import { onceFor } from "./once-for.ts"
 import type { PipelineStep, StepRole } from "./pipeline.ts"
 import { isEnded, type Run, type StepState, type StepStatus, type Verdict } from "./run.ts"
 import { graphOf } from "./step-graph.ts"
@@ -201,20 +202,8 @@ export function standingsOf(
   }
 }
 
-const handling = new WeakMap<PipelineStep, boolean>()
-
-/**
- * Does its condition decide itself what failures before it mean? Told once for each step of each pipeline in memory: where
- * steps stand is worked out at every turn, and there may be more conditions than stay compiled.
- */
-function handlesEnds(step: PipelineStep): boolean {
-  let handles = handling.get(step)
-  if (handles === undefined) {
-    handles = step.if !== undefined && usesStatus(step.if)
-    handling.set(step, handles)
-  }
-  return handles
-}
+/** Does its condition decide itself what failures before it mean? There may be more conditions than stay compiled. */
+const handlesEnds = onceFor((step: PipelineStep) => step.if !== undefined && usesStatus(step.if))
 
 /** Why a step will not start because of the steps before it, however the run goes on, and also when it is over. */
 function skippedBefore(step: PipelineStep, { brokenBy, skipped }: Flow): SkipReason | undefined {

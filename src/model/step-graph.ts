@@ -1,3 +1,4 @@
+import { onceFor } from "./once-for.ts"
 import type { PipelineStep } from "./pipeline.ts"
 
 /** What the order of a pipeline's steps says, worked out once for each list of steps in memory. */
@@ -9,26 +10,21 @@ export interface StepGraph {
   ensuresOf(stepId: string): readonly PipelineStep[]
 }
 
-const graphs = new WeakMap<readonly PipelineStep[], StepGraph>()
 const none: readonly PipelineStep[] = []
 
 /** The graph of these steps, which must not change afterwards. */
-export function graphOf(steps: readonly PipelineStep[]): StepGraph {
-  const known = graphs.get(steps)
-  if (known !== undefined) return known
+export const graphOf = onceFor((steps: readonly PipelineStep[]): StepGraph => {
   const byId = new Map(steps.map((step) => [step.id, step]))
   const ensures = Map.groupBy(
     steps.filter(({ role }) => role?.type === "ensure"),
     ({ role }) => (role?.type === "ensure" ? role.of : ""),
   )
-  const made: StepGraph = {
+  return {
     byId,
     inOrder: sorted(steps, byId, ensures),
     ensuresOf: (stepId) => ensures.get(stepId) ?? none,
   }
-  graphs.set(steps, made)
-  return made
-}
+})
 
 /** A step may need one that is written further down. Iterative: chains may be long. */
 function sorted(

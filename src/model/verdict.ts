@@ -1,11 +1,17 @@
 import type { StepState, Verdict } from "./run.ts"
 
+/** How a run ends by its way: it has failed at this step, or it has succeeded. */
+export function verdictOf(
+  failed: string | undefined,
+  states: { get(stepId: string): StepState | undefined },
+): Verdict {
+  return failed === undefined
+    ? { status: "succeeded", message: "" }
+    : { status: "failed", message: failureOf("step", failed, states.get(failed)) }
+}
+
 /** `step "build" failed: no such file`. */
-export function failureOf(
-  what: "step" | "cleanup step",
-  stepId: string,
-  state: StepState | undefined,
-): string {
+function failureOf(what: "step" | "cleanup step", stepId: string, state: StepState | undefined): string {
   const message = state !== undefined && "result" in state ? state.result.message : ""
   return message === "" ? `${what} "${stepId}" failed` : `${what} "${stepId}" failed: ${message}`
 }

@@ -64,7 +64,7 @@ test("code that is not what its hash says is refused", async () => {
   await using folders = await tempFolder()
   await using host = await hostOn(folders)
   const hash = "0".repeat(64)
-  expect(host.adopt(hash, answering("forged"))).rejects.toThrow("is not what the hash says")
+  await expect(host.adopt(hash, answering("forged"))).rejects.toThrow("is not what the hash says")
   expect(host.canRun(hash)).toBe(false)
 })
 

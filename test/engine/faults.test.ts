@@ -120,10 +120,10 @@ describe("a free slot goes to a run that waits for one", () => {
     const store = new FaultyStore(real)
     const drivers = new ScriptedDrivers("build")
     await using _engine = await startEngine(store, drivers, { attemptsMax: 1 })
-    store.refusedPrefix = "runs/step/"
+    store.refused = { prefix: "runs/step/", with: "STORE_UNAVAILABLE" }
     const runIds = await Promise.all([1, 2, 3].map(() => submit(real, { pipeline: build })))
     await until("a start is refused", () => store.refusals > 0)
-    store.refusedPrefix = undefined
+    store.refused = undefined
     for (const _ of runIds) (await drivers.nextAttempt()).succeed()
     for (const runId of runIds) expect((await ended(real, runId)).status).toBe("succeeded")
   })
@@ -139,12 +139,12 @@ describe("a host", () => {
       { id: "right", driver: "build", needs: [] },
     ]
     await using _engine = await startEngine(store, drivers, { attemptsMax: 1 })
-    store.refusedPrefix = "runs/step/"
+    store.refused = { prefix: "runs/step/", with: "STORE_UNAVAILABLE" }
     const runId = await submit(real, { pipeline: pipelineOf({ steps: two }) })
     const start = performance.now()
     await until("commits are refused", () => store.refusals > 2)
     expect(performance.now() - start).toBeGreaterThan(400)
-    store.refusedPrefix = undefined
+    store.refused = undefined
     for (const _ of two) (await drivers.nextAttempt()).succeed()
     expect((await ended(real, runId)).status).toBe("succeeded")
   })
@@ -194,12 +194,12 @@ describe("a host", () => {
     const drivers = new ScriptedDrivers("build")
     await using _engine = await startEngine(store, drivers, { leaseTtlMs: 600 })
     const [host] = (await real.list(prefixes.hosts)).entries
-    store.refusedPrefix = prefixes.hosts
+    store.refused = { prefix: prefixes.hosts, with: "STORE_UNAVAILABLE" }
     await real.revoke({ id: host?.lease ?? "", ttlMs: 600 })
     await until("the record is refused", () => store.refusals > 0)
     const runId = await submit(real, { pipeline: build })
     const attempt = await drivers.nextAttempt()
-    store.refusedPrefix = undefined
+    store.refused = undefined
     await until("the record is back", async () => (await real.list(prefixes.hosts)).entries.length === 1)
     const before = store.renewals
     await until("its lease is kept alive", () => store.renewals > before + 4)
@@ -269,7 +269,7 @@ describe("a host", () => {
     await using _engine = await startEngine(store, drivers, { log })
     const refused = await submit(real, { pipeline: build })
     const held = await drivers.nextAttempt()
-    store.refusedPrefix = stepsPrefix(refused)
+    store.refused = { prefix: stepsPrefix(refused), with: "STORE_UNAVAILABLE" }
     held.succeed()
     for (let others = 1; others <= 3; others++) {
       const before = store.refusals
@@ -278,7 +278,7 @@ describe("a host", () => {
       ;(await drivers.nextAttempt()).succeed()
       await ended(real, taken)
     }
-    store.refusedPrefix = undefined
+    store.refused = undefined
     await ended(real, refused)
     expect(said).toEqual(["runs wait for the store, and go on when it is back"])
   })

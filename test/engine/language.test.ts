@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test"
-import { prefixes, stepKey } from "../../src/store/keys.ts"
+import { prefixes } from "../../src/store/keys.ts"
 import { openSqlite } from "../../src/store/sqlite.ts"
 import type { Store } from "../../src/store/store.ts"
-import { cancelRun, ended, pipelineOf, save, startEngine, stepIn, submit, view } from "../rig/belt.ts"
+import { cancelRun, ended, pipelineOf, startEngine, stepIn, submit, view } from "../rig/belt.ts"
 import { FaultyStore } from "../rig/faulty-store.ts"
 import { ScriptedDrivers } from "../rig/scripted-drivers.ts"
 import { until } from "../rig/until.ts"
@@ -246,10 +246,30 @@ describe("deferred work", () => {
     await using _engine = await startEngine(store, drivers)
     await submit(store, { pipeline: pipelineOf({ steps: [{ driver: "work" }] }) })
     const { attempt } = await drivers.nextAttempt()
-    expect(attempt.defer("clenup", {})).rejects.toThrow(
+    await expect(attempt.defer("clenup", {})).rejects.toThrow(
       'This host has no driver "clenup" to defer to (did you mean "cleanup"?)',
     )
   })
+
+  test.each(["STORE_UNAVAILABLE", "STORE_CORRUPT"] as const)(
+    "is written down when the store is back that did not take it: %s",
+    async (fault) => {
+      await using real = await openSqlite(":memory:")
+      const store = new FaultyStore(real)
+      const drivers = new ScriptedDrivers("work")
+      await using _engine = await startEngine(store, drivers)
+      const runId = await submit(real, { pipeline: pipelineOf({ steps: [{ driver: "work" }] }) })
+      const work = await drivers.nextAttempt()
+      store.refused = { prefix: prefixes.runHeaders, with: fault }
+      const deferring = work.attempt.defer("work", {})
+      await until("it was refused", () => store.refusals > 0)
+      store.refused = undefined
+      await deferring
+      work.succeed()
+      ;(await drivers.nextAttempt("work.deferred")).succeed()
+      expect((await ended(real, runId)).status).toBe("succeeded")
+    },
+  )
 
   test("of an attempt that is over is refused", async () => {
     await using store = await openSqlite(":memory:")
@@ -259,7 +279,7 @@ describe("deferred work", () => {
     const work = await drivers.nextAttempt()
     work.succeed()
     await ended(store, runId)
-    expect(work.attempt.defer("work", {})).rejects.toThrow("The attempt is over")
+    await expect(work.attempt.defer("work", {})).rejects.toThrow("The attempt is over")
   })
 })
 
@@ -373,245 +393,4 @@ describe("maxParallel", () => {
     }
     expect((await ended(store, runId)).status).toBe("succeeded")
   })
-})
-
-describe("a held run", () => {
-  const broken = pipelineOf({
-    hold: 600_000,
-    steps: [
-      { id: "clone", driver: "work" },
-      { id: "build", driver: "make", ensure: { id: "tidy", driver: "work" } },
-      { id: "ship", driver: "work" },
-    ],
-    finally: [{ id: "report", driver: "work" }],
-  })
-  const heldAt = (store: Store, runId: string) =>
-    until("the run is held", async () => (await view(store, runId)).message.startsWith("held since"))
-
-  test("goes on at the failed step when its pipeline is mended, and counts its attempts on", async () => {
-    await using store = await openSqlite(":memory:")
-    const drivers = new ScriptedDrivers("work", "make")
-    drivers.automatic.add("work")
-    await using _engine = await startEngine(store, drivers)
-    await save(store, broken)
-    const runId = await submit(store, { pipeline: broken })
-    ;(await drivers.nextAttempt("build")).fail("a typo")
-    await heldAt(store, runId)
-    await save(store, pipelineOf({ ...mended(), hold: 600_000 }))
-    const again = await drivers.nextAttempt("build")
-    expect(again.attempt).toMatchObject({ attempt: 2, input: { target: "all" } })
-    again.succeed()
-    expect(await ended(store, runId)).toMatchObject({ status: "succeeded" })
-    expect(drivers.history).toEqual([
-      "clone#1",
-      "build#1",
-      "tidy#1",
-      "build#2",
-      "tidy#2",
-      "ship#1",
-      "report#1",
-    ])
-  })
-
-  test("goes on with the new code when the driver of the failed step is mended", async () => {
-    await using store = await openSqlite(":memory:")
-    const drivers = new ScriptedDrivers("work", "make")
-    drivers.automatic.add("work")
-    await using _engine = await startEngine(store, drivers)
-    await save(store, broken)
-    const runId = await submit(store, { pipeline: broken })
-    ;(await drivers.nextAttempt("build")).fail("a bug")
-    await heldAt(store, runId)
-    drivers.add("make", { hash: "mended" })
-    const again = await drivers.nextAttempt("build")
-    expect(again.attempt.driver.hash).toBe("mended")
-    again.succeed()
-    expect((await ended(store, runId)).status).toBe("succeeded")
-  })
-
-  test("asks the mended condition of a step that failed, whose attempts are not forgotten then", async () => {
-    await using store = await openSqlite(":memory:")
-    const drivers = new ScriptedDrivers("work", "make")
-    drivers.automatic.add("work")
-    await using _engine = await startEngine(store, drivers)
-    await save(store, broken)
-    const runId = await submit(store, { pipeline: broken })
-    ;(await drivers.nextAttempt("build")).fail("a typo")
-    await heldAt(store, runId)
-    const conditional = mended().steps.map((step) =>
-      step.id === "build" ? { ...step, if: "resource.name == 'other'" } : step,
-    )
-    await save(store, pipelineOf({ steps: conditional }))
-    const { status, steps } = await ended(store, runId)
-    expect([status, ...steps.map((step) => step.status)]).toEqual([
-      "succeeded",
-      "succeeded",
-      "skipped",
-      "skipped",
-      "skipped",
-    ])
-    const record = await store.get(stepKey(runId, "build"))
-    expect(JSON.parse(record?.value ?? "{}")).toMatchObject({ status: "skipped", attempt: 1 })
-  })
-
-  test("asks how an attempt ended that its failure cut off, in a step that must not be done twice", async () => {
-    await using store = await openSqlite(":memory:")
-    const drivers = new ScriptedDrivers("work", "make")
-    await using _engine = await startEngine(store, drivers)
-    const steps = [
-      { id: "test", driver: "make", needs: [] },
-      { id: "deploy", driver: "work", needs: [], effects: "once" as const },
-    ]
-    const pipeline = pipelineOf({ hold: 600_000, steps })
-    await save(store, pipeline)
-    const runId = await submit(store, { pipeline })
-    const deploy = await drivers.nextAttempt("deploy")
-    ;(await drivers.nextAttempt("test")).fail("a bug")
-    await heldAt(store, runId)
-    drivers.add("make", { hash: "mended" })
-    ;(await drivers.nextAttempt("test")).succeed()
-    const key = stepKey(runId, "deploy")
-    const asking = await until("somebody is asked", async () => {
-      const entry = await store.get(key)
-      return entry?.value.includes('"resolution"') ? entry : undefined
-    })
-    const state = { ...JSON.parse(asking.value), resolution: { outcome: "retry" } }
-    await store.commit([], [{ type: "put", key, value: JSON.stringify(state) }])
-    const again = await drivers.nextAttempt("deploy")
-    expect(again.attempt).toMatchObject({ attempt: 2, token: deploy.attempt.token })
-    again.succeed()
-    expect((await ended(store, runId)).status).toBe("succeeded")
-  })
-
-  test("does not go on along an earlier pipeline, of which its host has older news", async () => {
-    await using real = await openSqlite(":memory:")
-    const store = new FaultyStore(real)
-    const drivers = new ScriptedDrivers("make")
-    await using _engine = await startEngine(store, drivers)
-    const version = (target: string) =>
-      pipelineOf({ hold: 600_000, steps: [{ id: "build", driver: "make", with: { target } }] })
-    await save(store, version("first"))
-    await ended(store, await submit(store, { type: "nobody" }))
-    store.holdWatches(prefixes.pipelines)
-    await save(store, version("second"))
-    const runId = await submit(store, { pipeline: version("second") })
-    ;(await drivers.nextAttempt("build")).fail("a typo")
-    await heldAt(store, runId)
-    await save(store, version("third"))
-    store.releaseWatches()
-    const again = await drivers.nextAttempt("build")
-    expect(again.attempt).toMatchObject({ attempt: 2, input: { target: "third" } })
-    again.succeed()
-    expect((await ended(store, runId)).status).toBe("succeeded")
-  })
-
-  test("with more to do again than one commit takes goes on whole, with the ensure steps of it all", async () => {
-    await using store = await openSqlite(":memory:")
-    const drivers = new ScriptedDrivers("work", "make")
-    drivers.automatic.add("work")
-    await using _engine = await startEngine(store, drivers)
-    const many = Array.from({ length: 60 }, (_, index) => `s${index}`)
-    const pipeline = pipelineOf({
-      hold: 600_000,
-      failFast: false,
-      steps: many.map((id) => ({
-        id,
-        driver: "make",
-        needs: [],
-        ensure: { id: `tidy-${id}`, driver: "work" },
-      })),
-    })
-    await save(store, pipeline)
-    const runId = await submit(store, { pipeline })
-    for (const id of many) (await drivers.nextAttempt(id)).fail("a bug")
-    await heldAt(store, runId)
-    drivers.add("make", { hash: "mended" })
-    for (const id of many) (await drivers.nextAttempt(id)).succeed()
-    expect((await ended(store, runId)).status).toBe("succeeded")
-    const tidied = drivers.history.filter((attempt) => attempt.startsWith("tidy-") && attempt.endsWith("#2"))
-    expect(tidied).toHaveLength(many.length)
-  })
-
-  test("that fails again ends, though a step it was to do again has not had its turn", async () => {
-    await using store = await openSqlite(":memory:")
-    const drivers = new ScriptedDrivers("work", "make")
-    await using _engine = await startEngine(store, drivers)
-    const steps = [
-      { id: "left", driver: "work", needs: [] },
-      { id: "right", driver: "make", needs: [] },
-    ]
-    const slow = pipelineOf({ hold: 600_000, failFast: false, maxParallel: 1, steps })
-    await save(store, slow)
-    const runId = await submit(store, { pipeline: slow })
-    ;(await drivers.nextAttempt("left")).fail("a typo")
-    ;(await drivers.nextAttempt("right")).fail("a typo")
-    await heldAt(store, runId)
-    await save(store, pipelineOf({ maxParallel: 1, steps }))
-    ;(await drivers.nextAttempt("left")).fail("a typo again")
-    const ending = await ended(store, runId)
-    expect([ending.status, ...ending.steps.map((step) => step.status)]).toEqual([
-      "failed",
-      "failed",
-      "skipped",
-    ])
-  })
-
-  test("has its time anew when it goes on: what it waited for somebody does not count", async () => {
-    await using store = await openSqlite(":memory:")
-    const drivers = new ScriptedDrivers("work", "make")
-    drivers.automatic.add("work")
-    await using _engine = await startEngine(store, drivers)
-    const timeout = 1_000
-    const pipeline = pipelineOf({ ...mended(), hold: 600_000, timeout, description: "broken" })
-    await save(store, pipeline)
-    const runId = await submit(store, { pipeline })
-    ;(await drivers.nextAttempt("build")).fail("a typo")
-    await heldAt(store, runId)
-    const startedAt = Date.parse((await view(store, runId)).startedAt ?? "")
-    await until("its time would be over", () => Date.now() > startedAt + timeout)
-    await save(store, pipelineOf({ ...mended(), hold: 600_000, timeout }))
-    ;(await drivers.nextAttempt("build")).succeed()
-    expect(await ended(store, runId)).toMatchObject({ status: "succeeded" })
-  })
-
-  test("fails when nobody mends it in time, and cleans up then", async () => {
-    await using store = await openSqlite(":memory:")
-    const drivers = new ScriptedDrivers("work", "make")
-    drivers.automatic.add("work")
-    await using _engine = await startEngine(store, drivers)
-    const pipeline = { ...broken, holdMs: 50 }
-    await save(store, pipeline)
-    const runId = await submit(store, { pipeline })
-    ;(await drivers.nextAttempt("build")).fail("a bug")
-    expect(await ended(store, runId)).toMatchObject({
-      status: "failed",
-      message: 'step "build" failed: a bug',
-    })
-    expect(drivers.history.at(-1)).toBe("report#1")
-  })
-
-  test("can be cancelled", async () => {
-    await using store = await openSqlite(":memory:")
-    const drivers = new ScriptedDrivers("work", "make")
-    drivers.automatic.add("work")
-    await using _engine = await startEngine(store, drivers)
-    await save(store, broken)
-    const runId = await submit(store, { pipeline: broken })
-    ;(await drivers.nextAttempt("build")).fail("a bug")
-    await heldAt(store, runId)
-    await cancelRun(store, runId)
-    expect((await ended(store, runId)).status).toBe("cancelled")
-    expect(drivers.history.at(-1)).toBe("report#1")
-  })
-
-  function mended() {
-    return {
-      steps: [
-        { id: "clone", driver: "work" },
-        { id: "build", driver: "make", with: { target: "all" }, ensure: { id: "tidy", driver: "work" } },
-        { id: "ship", driver: "work" },
-      ],
-      finally: [{ id: "report", driver: "work" }],
-    }
-  }
 })

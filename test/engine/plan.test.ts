@@ -5,20 +5,13 @@ import { plan } from "../../src/engine/plan.ts"
 import type { ConcurrencyRecord } from "../../src/model/concurrency.ts"
 import type { Pipeline, PipelineStep } from "../../src/model/pipeline.ts"
 import type { Claim, Resolution, Run, StepState } from "../../src/model/run.ts"
-import { shop } from "../rig/shop.ts"
+import { shop, shopRun } from "../rig/shop.ts"
 
 const at = "2026-01-01T00:00:00.000Z"
 const now = { wallMs: Date.parse(at), monotonicMs: 1_000 }
 const here = "host-a"
 
-const pending: Run = {
-  runId: "run",
-  event: "create",
-  resource: { type: "app", name: "shop", version: 1 },
-  pipeline: { name: "release", hash: "h" },
-  status: "pending",
-  createdAt: at,
-}
+const pending: Run = shopRun
 const pins = { build: "d", test: "d", ship: "d", left: "d", right: "d", join: "d" }
 const logs = [{ folder: "folder-a", hostId: here }]
 const running: Run = { ...pending, status: "running", startedAt: at, drivers: pins, logs }

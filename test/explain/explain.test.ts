@@ -9,7 +9,7 @@ import type { Claim, Run, StepState } from "../../src/model/run.ts"
 import { stepsOfRun } from "../../src/model/run-steps.ts"
 import type { RunningProcess } from "../../src/model/running-process.ts"
 import { pipelineOf } from "../rig/belt.ts"
-import { shop } from "../rig/shop.ts"
+import { shop, shopRun } from "../rig/shop.ts"
 
 const at = "2026-01-01T00:00:00.000Z"
 const later = "2026-01-01T00:05:00.000Z"
@@ -54,14 +54,7 @@ const waits = (
 const timer = waits({ type: "timer", until: later }, 1)
 const unresolved = waits({ type: "resolution", interrupted: attempted }, 1)
 
-const pending: Run = {
-  runId: "run",
-  event: "create",
-  resource: { type: "app", name: "shop", version: 1 },
-  pipeline: { name: "release", hash: "h" },
-  status: "pending",
-  createdAt: at,
-}
+const pending: Run = shopRun
 const running: Run = { ...pending, status: "running", startedAt: at, drivers: { work: "d" } }
 const queued: Run = {
   ...pending,

@@ -30,14 +30,21 @@ const slowFirst: Steps = [
   { id: "last", driver: "work" },
 ]
 
+/** A host with a run in the middle of its first step, which has logged three lines. */
+async function underWay(folder: string) {
+  const host = await hostIn(folder, slowFirst)
+  await host.start()
+  const runId = await host.submit()
+  await until("the step runs", async () => (await host.notes()).some(({ word }) => word === "line 3"))
+  return { host, runId, [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() }
+}
+
 test(
   "a host that is killed while it drains leaves its run to the next, and no process",
   async () => {
     await using folder = await tempFolder()
-    await using host = await hostIn(folder.path, slowFirst)
-    await host.start()
-    const runId = await host.submit()
-    await until("the step runs", async () => (await host.notes()).some(({ word }) => word === "line 3"))
+    await using scene = await underWay(folder.path)
+    const { host, runId } = scene
     host.signal("SIGTERM")
     await host.printed(/stopping/)
     await host.kill()
@@ -76,10 +83,8 @@ test(
   "a log line that was torn apart is cut off, and those before it stand",
   async () => {
     await using folder = await tempFolder()
-    await using host = await hostIn(folder.path, slowFirst)
-    await host.start()
-    const runId = await host.submit()
-    await until("the step runs", async () => (await host.notes()).some(({ word }) => word === "line 3"))
+    await using scene = await underWay(folder.path)
+    const { host, runId } = scene
     await host.kill()
     const before = await host.log(runId)
     const file = join(host.data, "logs", `${runId}.jsonl`)

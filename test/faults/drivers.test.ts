@@ -111,11 +111,14 @@ async function processesThatRun(folder: string): Promise<string[]> {
   return stdout.split("\n").filter((cwd) => cwd.startsWith(`${folder}/`))
 }
 
-test("a timer that an attempt has left behind does not fail the next one in its worker", async () => {
+test("a timer that an attempt has left behind does not fail the next one in its worker, the last one there", async () => {
   await using folder = await folderOf({
-    "drivers/late.js": driverOf(
-      'if (ctx.step.id === "leaves") setTimeout(() => { throw new Error("left behind") }, 50); else await Bun.sleep(200)',
-    ),
+    "drivers/late.js": driverOf(`
+      const goOff = () => { globalThis.wentOff = true; throw new Error("left behind") }
+      if (ctx.step.id === "leaves") setTimeout(goOff, 50)
+      if (ctx.step.id === "waits") while (!globalThis.wentOff) await Bun.sleep(5)
+      if (ctx.step.id === "after") return { success: true, message: globalThis.wentOff ? "the same" : "a fresh worker" }
+    `),
     "pipelines/late.json": pipelineOf(
       "late",
       { id: "leaves", driver: "late" },
@@ -124,7 +127,11 @@ test("a timer that an attempt has left behind does not fail the next one in its 
     ),
   })
   await using host = await serveWith([executable.path], { cwd: folder.path })
-  expect(await host.ended(await host.submit("late"))).toMatchObject({ status: "succeeded", message: "" })
+  expect(await host.ended(await host.submit("late"))).toMatchObject({
+    status: "succeeded",
+    message: "",
+    steps: [{}, {}, { id: "after", message: "a fresh worker" }],
+  })
 }, 30_000)
 
 test("a drivers folder that is emptied during a run takes no code from it: it goes on, through a restart too", async () => {

@@ -3,12 +3,12 @@ import { join } from "node:path"
 import { ExpressionError, evaluateCondition } from "../../src/model/expression.ts"
 import type { PipelineStep } from "../../src/model/pipeline.ts"
 import type { PipelineSource } from "../../src/model/pipeline-source.ts"
-import type { Resource } from "../../src/model/resource.ts"
 import type { Run, StepState } from "../../src/model/run.ts"
 import { stepScope } from "../../src/model/run-scope.ts"
 import { describeSkip, type Phase, standingsOf } from "../../src/model/standing.ts"
 import { pipelineOf } from "../rig/belt.ts"
 import { tableAfter } from "../rig/markdown.ts"
+import { shop, shopRun } from "../rig/shop.ts"
 
 /*
  * The rules of `if` stand in one place: the table in docs/pipelines.md. Each of its rows is played here, by the words in
@@ -97,24 +97,7 @@ const situations: Readonly<Record<string, Before>> = {
 
 const at = "2026-01-01T00:00:00.000Z"
 const attempted = { attempt: 1, driverHash: "d", hostId: "here", startedAt: at, finishedAt: at }
-const resource: Resource = {
-  id: "0",
-  name: "shop",
-  resource: "app",
-  version: 1,
-  metadata: {},
-  spec: {},
-  createdAt: at,
-  updatedAt: at,
-}
-const run: Run = {
-  runId: "r1",
-  status: "running",
-  event: "create",
-  resource: { type: "app", name: "shop", version: 1 },
-  createdAt: at,
-  startedAt: at,
-}
+const run: Run = { ...shopRun, status: "running", startedAt: at }
 
 function stateOf(how: Ended): StepState {
   const result = { success: how.startsWith("succeeded"), message: "" }
@@ -159,7 +142,15 @@ function outcome(before: Before, condition: string | undefined): string {
   if (standing?.type === "skipped") return `skipped: ${describeSkip(standing.because)}`
   if (standing?.type !== "due" || it === undefined) throw new Error(`"it" is ${standing?.type}`)
   if (it.if === undefined) return "starts"
-  const content = { run, pipeline: undefined, steps, states, resource, env: {}, dataAt: () => undefined }
+  const content = {
+    run,
+    pipeline: undefined,
+    steps,
+    states,
+    resource: shop,
+    env: {},
+    dataAt: () => undefined,
+  }
   try {
     const scope = stepScope(content, it, { standings, status: standing.upstream })
     return evaluateCondition(it.if, scope) ? "starts" : "skipped: its condition is false"

@@ -3,6 +3,7 @@ import type { PipelineStep } from "../../src/model/pipeline.ts"
 import type { Run } from "../../src/model/run.ts"
 import { stepsOfRun } from "../../src/model/run-steps.ts"
 import { pipelineOf } from "../rig/belt.ts"
+import { shopRun } from "../rig/shop.ts"
 
 const deferred = (id: string): PipelineStep => ({
   id,
@@ -12,13 +13,9 @@ const deferred = (id: string): PipelineStep => ({
   timeoutMs: 1_000,
 })
 const run: Run = {
-  runId: "r",
-  event: "create",
-  resource: { type: "app", name: "shop", version: 1 },
-  pipeline: { name: "release", hash: "h" },
+  ...shopRun,
   status: "running",
-  createdAt: "2026-01-01T00:00:00.000Z",
-  startedAt: "2026-01-01T00:00:00.000Z",
+  startedAt: shopRun.createdAt,
   deferred: [deferred("one"), deferred("two")],
 }
 const first = pipelineOf({

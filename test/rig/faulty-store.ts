@@ -1,4 +1,4 @@
-import { ConveyorError } from "../../src/errors.ts"
+import { ConveyorError, type ErrorCode } from "../../src/errors.ts"
 import { revisionOf } from "../../src/store/change.ts"
 import type {
   Change,
@@ -27,8 +27,8 @@ export class FaultyStore implements Store {
   lostAnswers = 0
   /** Renewals of a lease that are not answered, from now on. */
   refusedRenewals = 0
-  /** Commits that write a key with this prefix are refused. */
-  refusedPrefix: string | undefined
+  /** Commits that write a key with this prefix are refused with this error. */
+  refused: { readonly prefix: string; readonly with: ErrorCode } | undefined
   /** Calls that were refused. */
   refusals = 0
   /** Lists that are held back now. */
@@ -100,8 +100,9 @@ export class FaultyStore implements Store {
 
   async commit(guards: readonly Guard[], writes: readonly Write[]): Promise<Revision | undefined> {
     this.#checkThere()
-    const { refusedPrefix } = this
-    if (refusedPrefix !== undefined && writes.some(({ key }) => key.startsWith(refusedPrefix))) this.#refuse()
+    const { refused } = this
+    if (refused !== undefined && writes.some(({ key }) => key.startsWith(refused.prefix)))
+      this.#refuse(refused.with)
     const held = this.#heldAnswers
     const revision = await this.#store.commit(guards, writes)
     if (held !== undefined && writes.some(({ key }) => key.startsWith(held.prefix))) await held.promise
@@ -150,8 +151,8 @@ export class FaultyStore implements Store {
     if (this.#outage) this.#refuse()
   }
 
-  #refuse(): never {
+  #refuse(code: ErrorCode = "STORE_UNAVAILABLE"): never {
     this.refusals++
-    throw new ConveyorError("STORE_UNAVAILABLE", "the store does not answer")
+    throw new ConveyorError(code, "the store does not answer")
   }
 }

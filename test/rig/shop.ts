@@ -1,5 +1,6 @@
 import type { Attempt } from "../../src/drivers/driver-host.ts"
 import type { Resource } from "../../src/model/resource.ts"
+import type { Run } from "../../src/model/run.ts"
 
 const at = "2026-01-01T00:00:00.000Z"
 
@@ -14,6 +15,16 @@ export const shop: Resource = {
   createdAt: at,
   updatedAt: at,
 }
+
+/** A run for the shop that has not begun, for tests that need records of one. */
+export const shopRun = {
+  runId: "run",
+  event: "create",
+  resource: { type: "app", name: "shop", version: 1 },
+  pipeline: { name: "release", hash: "h" },
+  status: "pending",
+  createdAt: at,
+} as const satisfies Run
 
 /** What an attempt on the shop is made of, but for the driver, the workspace and the token. */
 export const shopAttempt = {
