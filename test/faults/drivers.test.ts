@@ -111,7 +111,7 @@ async function processesThatRun(folder: string): Promise<string[]> {
   return stdout.split("\n").filter((cwd) => cwd.startsWith(`${folder}/`))
 }
 
-test("a timer that an attempt has left behind does not fail the next one in its worker, the last one there", async () => {
+test("a timer that an attempt has left behind does not fail the next one in its worker", async () => {
   await using folder = await folderOf({
     "drivers/late.js": driverOf(`
       const goOff = () => { globalThis.wentOff = true; throw new Error("left behind") }
